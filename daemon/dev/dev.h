@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A device model: a const table of operations and a block of state.
+ * Runs in: vm process (vCPU threads, main thread).  Trusts: nobody.
+ */
+#ifndef DEV_DEV_H
+#define DEV_DEV_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/mach/mach.h"
+
+#define DEV_NO_GSI	(~0u)
+#define DEV_RANGES	4
+
+struct dev;
+struct snap_w;	/* saved state: a growing buffer, daemon/dev/snap.h */
+struct snap_r;
+
+struct dev_ops {
+	const char *name;	/* "uart": in logs and saved state */
+	const char *spec;	/* "16550D datasheet, 8" */
+	size_t state_bytes;	/* zeroed memory at dev->state */
+	/* Power-on values; called before the first access and at every reset. */
+	void (*reset)(struct dev *);
+	/* One access to range number `range`; dev->lock is held. vCPU thread. */
+	void (*access)(struct dev *, unsigned range, struct bus_access *);
+	/* Optional below: NULL means nothing to do.  dev->lock is held. */
+	int (*init)(struct dev *, struct err *);	/* once, before reset */
+	void (*fini)(struct dev *);
+	void (*timer)(struct dev *);	/* main thread: see mach_ops.timer */
+	int (*save)(struct dev *, struct snap_w *);
+	int (*load)(struct dev *, struct snap_r *, struct err *);
+};
+
+struct dev {
+	const struct dev_ops *ops;
+	struct mach *mach;
+	void *state;
+	unsigned gsi;
+	bool level;		/* last level given to irq, so edges are not repeated */
+	pthread_mutex_t lock;
+};
+
+/* One row of a board: which device at which ports or memory, on which GSI. */
+struct board_slot {
+	const struct dev_ops *ops;
+	struct {
+		bool mmio;
+		uint64_t base, len_bytes;
+	} range[DEV_RANGES];
+	unsigned gsi;
+	bool debug_only;	/* present only where the spec says so */
+};
+
+/* Allocate, init, add the ranges to the buses, reset.  NULL: see err. */
+struct dev *dev_open(const struct board_slot *, struct mach *, struct err *);
+void dev_close(struct dev *);
+void dev_reset(struct dev *);
+void dev_timer(struct dev *);
+/* Called by the bus; takes the lock. */
+void dev_access(struct dev *, unsigned range, struct bus_access *);
+/* Set the device's interrupt line; a no-op when it is there already. */
+void dev_irq(struct dev *, bool level);
+
+/* What the vm process calls beside the bus.  Each takes the device's lock. */
+size_t uart_input(struct dev *, const void *, size_t len); /* bytes taken */
+size_t uart_room(struct dev *);
+void uart_break(struct dev *);
+void acpi_pm_power_button(struct dev *);
+
+extern const struct dev_ops dev_uart, dev_rtc, dev_i8042, dev_reset_ctl,
+    dev_acpi_pm, dev_pci_host, dev_debug_exit;
+
+#endif
