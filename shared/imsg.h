@@ -82,7 +82,7 @@ struct imsg {
  * SO_PASSCRED and SO_PASSSEC must be off on fd.
  */
 int imsgbuf_init(struct imsgbuf *imsgbuf, int fd);
-/* Fds may pass both ways from now on.  Without it, one that comes is EBADMSG. */
+/* Fds may pass both ways from now on; without, one that comes is EBADMSG. */
 void imsgbuf_allow_fdpass(struct imsgbuf *imsgbuf);
 /*
  * Largest message, header included, that may come or go on this connection:
@@ -127,7 +127,8 @@ ssize_t imsg_get(struct imsgbuf *imsgbuf, struct imsg *imsg);
 
 /*
  * Send what the socket takes.  0: sent, or some is left (imsgbuf_queuelen() is
- * not 0: wait for POLLOUT); -1 with errno (EPIPE: peer gone; no SIGPIPE): close.
+ * not 0: wait for POLLOUT); -1 with errno (EPIPE: peer gone, without SIGPIPE):
+ * close the connection.
  * An fd is closed on our side once its message's first byte is out.
  */
 int imsgbuf_write(struct imsgbuf *imsgbuf);
@@ -202,7 +203,7 @@ int imsg_get_ibuf(struct imsg *imsg, struct ibuf *ibuf);
  * Buffers.
  */
 
-/* A buffer with room for len <= MAX_IMSGSIZE bytes; NULL with ENOMEM, ERANGE. */
+/* Room for len <= MAX_IMSGSIZE bytes; or NULL with ENOMEM, ERANGE. */
 struct ibuf *ibuf_open(size_t len);
 /* Frees, closes its fd; NULL is fine.  Not for what imsg_get_ibuf() filled. */
 void ibuf_free(struct ibuf *buf);

@@ -121,7 +121,7 @@ take_fds(struct imsgbuf *imsgbuf, struct msghdr *mh)
 			}
 		}
 	}
-	/* With room for all, the kernel cuts only when it cannot install one. */
+	/* With room for all, the kernel cuts only what it cannot install. */
 	if (code == 0 && (mh->msg_flags & MSG_CTRUNC) != 0)
 		code = imsgbuf->allow_fdpass ? EMFILE : EBADMSG;
 	return (code == 0 ? 0 : read_fail(imsgbuf, code));
@@ -167,7 +167,7 @@ imsgbuf_read(struct imsgbuf *imsgbuf)
 	while (n == -1 && errno == EINTR);
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return (1);
-	/* It closed with data of ours unread (unix(7)): that is a close, too. */
+	/* It closed with bytes of ours unread (unix(7)): a close, too. */
 	if (n == -1)
 		return (errno == ECONNRESET ? 0 : -1);
 	if (take_fds(imsgbuf, &mh) == -1)
@@ -253,8 +253,8 @@ imsg_get(struct imsgbuf *imsgbuf, struct imsg *imsg)
 }
 
 /*
- * Gather the head of the queue.  An fd goes with the first byte of a sendmsg(2),
- * so the message that has one starts it.
+ * Gather the head of the queue.  An fd goes with the first byte of a
+ * sendmsg(2), so the message that has one starts it.
  */
 static int
 gather(struct imsgbuf *imsgbuf, struct iovec *iov)

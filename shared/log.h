@@ -22,15 +22,17 @@ void log_setprefix(const char *prefix);
 /*
  * Where finished lines go instead of stderr or syslog; NULL: back.  A process
  * with an empty root sends them to the parent with this.  prio: LOG_* of
- * syslog(3).  Called one line at a time under the log's lock, but from whichever
- * thread logs: an imsgbuf of another thread needs a lock of its own.  What the
- * sink itself logs goes to stderr or syslog.
+ * syslog(3).  Called one line at a time under the log's lock, but from any
+ * thread that logs: an imsgbuf of another thread needs a lock of its own.  What
+ * the sink itself logs goes to stderr or syslog.
  */
-void log_setsink(void (*sink)(void *ctx, int prio, const char *line), void *ctx);
+void log_setsink(void (*sink)(void *ctx, int prio, const char *line),
+    void *ctx);
 /* Write a finished line of another process (already prefixed by it). */
 void log_line(int prio, const char *line);
 
-void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* ": strerror(errno)" */
+/* Appends ": strerror(errno)". */
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -42,8 +44,10 @@ void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_guest(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Only before the sandbox (set-up): log and exit(1). */
-void fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
-void fatalx(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+void fatal(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2), noreturn));
+void fatalx(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2), noreturn));
 
 /* Our own bug: says where and aborts this one process. */
 #define bug_on(cond)							\

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* shared/log.h: quoting, cutting, the rate limit, threads.  The clock is ours. */
+/* shared/log.h: quoting, cutting, rate limit, threads.  The clock is ours. */
 #include <sys/wait.h>
 
 #include <errno.h>
