@@ -19,6 +19,7 @@
 
 #define PROTO_VERSION	1
 #define VM_NAME_BYTES	64	/* with NUL */
+#define VM_CPUS_MAX	64
 #define VM_CMDLINE_BYTES 2048	/* with NUL */
 #define PATH_BYTES	1024	/* with NUL */
 #define TOKEN_BYTES	32
@@ -136,7 +137,7 @@ struct msg_start {
 	uint32_t ncpus;
 	uint64_t mem_bytes;
 	/* -B, -c, -d, -i, -L, -n, -r, -t: their settings by name, to be refused by name */
-	uint32_t ndisks, nifs, local, bootdev;
+	uint32_t ndisks, nifs, local, bootdev;	/* bootdev: 0 none, else 1..3 */
 	char template_name[VM_NAME_BYTES];
 	char disk[PATH_BYTES], cdrom[PATH_BYTES];
 	char cmdline[VM_CMDLINE_BYTES];
@@ -184,7 +185,6 @@ struct msg_row {
 	int64_t started_s;	/* CLOCK_REALTIME; 0: not running */
 	uint64_t console_bytes;	/* written since the start */
 	uint32_t console_ring;	/* its size in bytes */
-	uint32_t pad;
 	char name[VM_NAME_BYTES];
 	char reason[ERR_TEXT_BYTES];
 };
@@ -218,6 +218,7 @@ struct msg_event {
 	uint32_t bad;		/* 1: a person should look */
 	char name[VM_NAME_BYTES];
 	char text[ERR_TEXT_BYTES];
+	uint32_t pad;
 };
 
 /* Consoles.  chan is the client's own number for this attachment, < CONS_CHANS. */
@@ -229,7 +230,6 @@ struct msg_attach {
 	struct vm_ref vm;
 	uint32_t chan, flags;
 	uint32_t credit;	/* bytes of CONS_DATA it takes before more credit */
-	uint32_t pad;
 	uint64_t from;
 };
 struct msg_attached {
@@ -319,14 +319,35 @@ enum msg_type {
 
 enum msg_kind { FIXED, CHUNK };
 
+enum field_kind {
+	FIELD_NUM,	/* 4 or 8 bytes, min..max; padding is 0..0 */
+	FIELD_BITS,	/* 4 bytes, no bit outside max */
+	FIELD_STR,	/* NUL-terminated, any other byte; min: least length */
+	FIELD_TEXT,	/* NUL-terminated, no control byte: it will be shown */
+	FIELD_NAME,	/* of a VM, or empty if min is 0 */
+	FIELD_PATH,	/* absolute, or empty if min is 0 */
+	FIELD_REF,	/* struct vm_ref, not empty if min is 1 */
+	FIELD_RULE,	/* what ties fields together: rule() */
+};
+
+/* What one field of a body may hold.  A field without a row may hold all. */
+struct msg_field {
+	const char *name;
+	uint16_t off, bytes;
+	enum field_kind kind;
+	uint64_t min, max;
+	/* body is whole and aligned, the rows before this one hold. */
+	int (*rule)(const void *body, struct err *);
+};
+
 struct msg_desc {
 	const char *name;
 	uint32_t body_bytes;	/* exact; of a CHUNK, its head */
 	uint32_t from;		/* ROLE_* bits */
 	enum fd_rule fd;
 	enum msg_kind kind;
-	/* Ranges, NUL ends, zero padding.  body is body_bytes long and aligned. */
-	int (*check)(const void *body, struct err *);
+	const struct msg_field *fields;
+	size_t nfields;
 };
 extern const struct msg_desc msg_table[MSG_NTYPES];
 
@@ -340,9 +361,14 @@ const char *msg_name(uint32_t type);	/* "VM_START"; "?" when unknown */
 int msg_check(uint32_t type, enum role from, const void *body, size_t len,
     bool has_fd, struct err *);
 
+/* Most data bytes that a CHUNK message may carry; 0: not one of these. */
+uint32_t msg_chunk_max(uint32_t type);
+
 /* struct err <-> its body. */
 void msg_from_err(struct msg_err *, const struct err *);
 void msg_to_err(const struct msg_err *, struct err *);
+/* Letters, digits, ".", "-", "_", the first a letter or digit; 1..63 of them. */
+bool vm_name_ok(const char *);
 /* Fill a reference from "7" (an id) or a name; -1: neither. */
 int vm_ref_parse(struct vm_ref *, const char *text, struct err *);
 
