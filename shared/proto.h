@@ -73,6 +73,7 @@ enum vm_what {
 	WHAT_POWEROFF,		/* the guest powered itself off: the process ends */
 	WHAT_RESET,		/* the guest reset itself or tripled: restarted in place */
 	WHAT_FAILED,		/* cannot go on: err says why; the process ends */
+	WHAT_GONE,		/* vmm: its process is reaped, its link read to the end */
 	WHAT_N
 };
 
@@ -274,7 +275,7 @@ struct msg_vm_spec {
 	char name[VM_NAME_BYTES];
 	char cmdline[VM_CMDLINE_BYTES];
 };
-enum vm_fd { VMFD_PIDFD, VMFD_KVM, VMFD_KERNEL, VMFD_INITRD, VMFD_N };
+enum vm_fd { VMFD_KVM, VMFD_KERNEL, VMFD_INITRD, VMFD_N };
 struct msg_vm_fd { uint32_t id, which; };
 struct msg_vm_go {
 	uint32_t id, pad;
