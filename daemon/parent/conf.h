@@ -21,6 +21,15 @@
 #define CONF_SOCKET "/run/vmd.sock"
 #define CONF_STATE_DIR "/var/lib/vmd"
 #define CONF_AGENTX "/var/agentx/master"
+#define CONF_PREFIX 0x64400000u /* 100.64.0.0 */
+#define CONF_PREFIX_LEN 10
+#define CONF_DELAY 30
+/*
+ * A uid for each of CONF_VMS_MAX, out of what Debian's policy and systemd give
+ * to nobody (60001 on are systemd-homed's, 61184 on DynamicUser's).
+ */
+#define CONF_UID_FIRST 70000
+#define CONF_UID_LAST 74095
 
 #define CONF_NAME_BYTES 64 /* vm and switch names, with NUL */
 #define CONF_PATH_BYTES 1024
@@ -146,26 +155,32 @@ enum conf_scope {
 };
 
 enum conf_type {
-	CONF_FLAG,   /* word alone; bool field becomes min (== max) */
-	CONF_CHOICE, /* one of choices[]; uint8_t field becomes its index + min */
-	CONF_NUM,    /* min..max; uint32_t field */
-	CONF_SIZE,   /* bytes with K M G T, min..max; uint64_t field */
-	CONF_STRING, /* char field of max + 1 bytes */
-	CONF_PATH,   /* as CONF_STRING, made absolute */
-	CONF_OWNER,  /* struct conf_owner field */
-	CONF_SPECIAL /* grammar of its own, see vm.conf(5) */
+	CONF_FLAG,    /* word alone; bool field becomes min (== max) */
+	CONF_CHOICE,  /* one of choices[]; uint8_t field: its index + min */
+	CONF_NUM,     /* min..max; uint32_t field */
+	CONF_SIZE,    /* bytes with K M G T, min..max; uint64_t field */
+	CONF_STRING,  /* char field of max + 1 bytes; so are the next five */
+	CONF_PATH,    /* a relative one is made absolute */
+	CONF_ABSPATH, /* must be absolute */
+	CONF_NAME,    /* of a switch */
+	CONF_IFNAME,  /* of an interface of the host */
+	CONF_GROUP,   /* interface group, last character not a digit */
+	CONF_OWNER,   /* struct conf_owner field; def: its gid */
+	CONF_SPECIAL  /* grammar of its own, see vm.conf(5) */
 };
 
 struct conf_key {
 	const char *name; /* one to two words, as in the manual */
-	enum conf_type type;
+	const char *text; /* one line for a person */
+	const char *unit; /* "bytes", "seconds", or NULL */
 	uint64_t min, max, def;
-	const char *sdef;           /* default of strings, NULL: "" */
+	const char *sdef;           /* default of strings; NULL: "" */
 	const char *const *choices; /* CONF_CHOICE, NULL-terminated */
-	const char *unit;           /* "bytes", "seconds", or NULL */
-	const char *text;           /* one line for a person */
 	size_t field;               /* offsetof; unused for CONF_SPECIAL */
-	bool many;                  /* may be given more than once */
+	uint32_t step;              /* CONF_SIZE: rounded down to; 0: no */
+	enum conf_type type;
+	bool many; /* may be given more than once; strings: last wins */
+	bool pow2; /* CONF_SIZE: a power of two */
 };
 
 struct conf_keys {
@@ -181,7 +196,11 @@ const struct conf_key *conf_key_find(enum conf_scope, const char *name);
 
 /* ---- parse ---- */
 
-enum conf_level { CONF_WARN, CONF_ERROR };
+enum conf_level {
+	CONF_NOTE, /* unused macro: for the verbose */
+	CONF_WARN,
+	CONF_ERROR
+};
 
 /* What the parser asks of its caller.  Every callback may be NULL. */
 struct conf_env {
@@ -217,6 +236,8 @@ int conf_parse(struct conf **out, const char *name, const char *bytes,
 struct conf *conf_new(void);
 void conf_free(struct conf *);
 
+/* Set the plain keys of a zeroed object to their defaults. */
+void conf_defaults(enum conf_scope, void *object);
 /* Set every field to its default (name stays ""). */
 void conf_vm_init(struct conf_vm *);
 /* May this be the name of a VM or switch? */
