@@ -4,8 +4,8 @@
 CC	?= gcc
 SAN	?=
 PREFIX	?= /usr
-B	:= build$(if $(SAN),/san-$(firstword $(subst $(comma), ,$(SAN))))
 comma	:= ,
+B	:= build$(if $(SAN),/san-$(firstword $(subst $(comma), ,$(SAN))))
 
 WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	   -Wcast-qual -Wvla -Wformat=2 -Wimplicit-fallthrough -Wundef

@@ -26,8 +26,8 @@ void log_setprefix(const char *prefix);
  * thread that logs: an imsgbuf of another thread needs a lock of its own.  What
  * the sink itself logs goes to stderr or syslog.
  */
-void log_setsink(void (*sink)(void *ctx, int prio, const char *line),
-    void *ctx);
+void log_setsink(
+    void (*sink)(void *ctx, int prio, const char *line), void *ctx);
 /* Write a finished line of another process (already prefixed by it). */
 void log_line(int prio, const char *line);
 
@@ -50,10 +50,10 @@ void fatalx(const char *fmt, ...)
     __attribute__((format(printf, 1, 2), noreturn));
 
 /* Our own bug: says where and aborts this one process. */
-#define bug_on(cond)							\
-	do {								\
-		if (cond)						\
-			bug_abort(#cond, __FILE__, __LINE__);		\
+#define bug_on(cond)                                                           \
+	do {                                                                   \
+		if (cond)                                                      \
+			bug_abort(#cond, __FILE__, __LINE__);                  \
 	} while (0)
 void bug_abort(const char *cond, const char *file, int line)
     __attribute__((noreturn));

@@ -52,7 +52,7 @@ int
 size_parse(const char *text, uint64_t *bytes, struct err *e)
 {
 	const char *p = text + strspn(text, " \t\n\v\f\r"), *frac = "";
-	uint64_t whole = 0, part;
+	uint64_t whole = 0;
 	bool digits = false;
 	int shift;
 
@@ -71,11 +71,10 @@ size_parse(const char *text, uint64_t *bytes, struct err *e)
 	if (!digits || (shift = unit_shift(p)) == -1)
 		return (err_set(e, EINVAL,
 		    "\"%s\" is no size; write it like 512M or 1.5G", text));
-	part = fraction_bytes(frac, shift);
-	if (whole > (uint64_t)INT64_MAX >> shift ||
-	    part > INT64_MAX - (whole << shift))
+	if (whole > (uint64_t)INT64_MAX >> shift)
 		goto range;
-	*bytes = (whole << shift) + part;
+	/* The fraction is less than one unit, so it only fills low bits. */
+	*bytes = whole << shift | fraction_bytes(frac, shift);
 	return (0);
 range:
 	return (err_set(e, ERANGE, "size \"%s\" is too large", text));

@@ -26,6 +26,9 @@ test_move(void)
 	fd_close(&fd);
 	fd_close(&got);
 	CHECK_EQ(got, -1);
+	got = 100000; /* not open */
+	fd_close(&got);
+	CHECK_EQ(got, -1);
 	CHECK_EQ(errno, ENOENT);
 	CHECK_EQ(fcntl(copy, F_GETFD), -1);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* shared/log.h: quoting, cutting, rate limit, threads.  The clock is ours. */
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,36 @@ clock_gettime(clockid_t id, struct timespec *ts)
 	(void)id;
 	*ts = fake;
 	return (0);
+}
+
+static int opened_options, opened_facility, closed;
+
+/* The same for syslog(3). */
+void
+openlog(const char *ident, int options, int facility)
+{
+	CHECK(strcmp(ident, program_invocation_short_name) == 0);
+	opened_options = options;
+	opened_facility = facility;
+}
+
+void
+closelog(void)
+{
+	closed++;
+}
+
+void
+syslog(int prio, const char *fmt, ...)
+{
+	va_list ap;
+
+	CHECK_STR(fmt, "%s");
+	va_start(ap, fmt);
+	snprintf(last, sizeof(last), "%s", va_arg(ap, const char *));
+	va_end(ap);
+	last_prio = prio;
+	lines++;
 }
 
 static void
@@ -70,6 +102,26 @@ test_lines(void)
 	log_setprefix("");
 	log_info("bare");
 	CHECK_STR(last, "bare");
+}
+
+static void
+test_syslog(void)
+{
+	set_up("x");
+	log_setsink(NULL, NULL);
+	log_init("vm/web", 0, 0);
+	CHECK_EQ(opened_options, LOG_PID | LOG_NDELAY);
+	CHECK_EQ(opened_facility, LOG_DAEMON);
+	log_warnx("100%%s\n");
+	CHECK_STR(last, "vm/web: 100%s\\012");
+	CHECK_EQ(last_prio, LOG_ERR);
+	log_line(LOG_INFO, "vm/a: y");
+	CHECK_STR(last, "vm/a: y");
+	CHECK_EQ(last_prio, LOG_INFO);
+	CHECK_EQ(lines, 2);
+	closed = 0;
+	log_init("vm/web", 1, 0);
+	CHECK_EQ(closed, 1);
 }
 
 /* T71: no byte of a guest or client controls the terminal of who reads. */
@@ -195,7 +247,9 @@ test_left_out_text(void)
 	CHECK_EQ(lines, 42);
 }
 
-/* One write(2) a line, what comes out at fd 2. */
+static int records; /* write(2)s that capture() saw */
+
+/* What comes out at fd 2. */
 static void
 capture(void (*fn)(void), char *out, size_t size, int *status)
 {
@@ -204,7 +258,9 @@ capture(void (*fn)(void), char *out, size_t size, int *status)
 	int p[2];
 	pid_t pid;
 
-	if (pipe(p) == -1 || (pid = fork()) == -1)
+	records = 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, p) == -1 ||
+	    (pid = fork()) == -1)
 		abort();
 	if (pid == 0) {
 		dup2(p[1], STDERR_FILENO);
@@ -216,7 +272,7 @@ capture(void (*fn)(void), char *out, size_t size, int *status)
 		_exit(0);
 	}
 	close(p[1]);
-	while ((r = read(p[0], out + n, size - 1 - n)) > 0)
+	for (; (r = read(p[0], out + n, size - 1 - n)) > 0; records++)
 		n += (size_t)r;
 	out[n] = '\0';
 	close(p[0]);
@@ -258,6 +314,7 @@ test_threads(void)
 		CHECK_EQ(strspn(p + 3, p[3] == 'a' ? "a" : "b"), 29);
 	}
 	CHECK_EQ(n, 100);
+	CHECK_EQ(records, 100);
 	CHECK_EQ(*p, 0);
 }
 
@@ -322,6 +379,7 @@ test_stderr(void)
 
 static const struct tap_case cases[] = {
 	{ "log lines, prefix, verbosity", test_lines },
+	{ "log to syslog", test_syslog },
 	{ "T71 log quoting", test_quoting },
 	{ "log long lines are cut", test_cut },
 	{ "T21 log guest rate limit", test_rate },
