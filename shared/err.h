@@ -9,8 +9,9 @@
 #define ERR_TEXT_BYTES 252
 
 struct err {
-	int code;			/* errno value, 0: no error */
-	char text[ERR_TEXT_BYTES];	/* one line, NUL-terminated, says what to do */
+	int code; /* errno value, 0: no error */
+	char text
+	    [ERR_TEXT_BYTES]; /* one line, NUL-terminated, says what to do */
 };
 
 /*

@@ -19,10 +19,10 @@ struct peer;
 
 struct msg {
 	enum msg_type type;
-	uint32_t reqno;		/* 0: pushed, nobody waits for an answer */
-	const void *body;	/* aligned, checked, valid during the call */
+	uint32_t reqno;   /* 0: pushed, nobody waits for an answer */
+	const void *body; /* aligned, checked, valid during the call */
 	size_t len;
-	int fd;			/* -1, or take it: fd = m->fd; m->fd = -1 */
+	int fd; /* -1, or take it: fd = m->fd; m->fd = -1 */
 };
 
 /* A process's whole vocabulary towards one kind of peer, on one screen. */
@@ -37,10 +37,10 @@ struct msg_handler {
 };
 
 struct peer_conf {
-	enum role other;		/* who sits at the other end */
+	enum role other; /* who sits at the other end */
 	const struct msg_handler *handlers;
 	size_t nhandlers;
-	void *ctx;			/* for handlers and closed */
+	void *ctx; /* for handlers and closed */
 	/*
 	 * The channel is gone: why->code 0: closed by the other side; else it
 	 * broke a rule, or an errno.  The peer is freed after this returns.
@@ -50,12 +50,12 @@ struct peer_conf {
 	/* Optional: the send queue went from above low_bytes to below it. */
 	void (*drained)(void *ctx, struct peer *);
 	size_t low_bytes;
-	size_t queue_bytes;		/* limit of the send queue; 0: 1 MiB */
+	size_t queue_bytes; /* limit of the send queue; 0: 1 MiB */
 };
 
 /* Takes *fd (stream socket, made non-blocking), leaves -1.  conf is copied. */
-struct peer *peer_open(struct event_base *, int *fd, const struct peer_conf *,
-    struct err *);
+struct peer *peer_open(
+    struct event_base *, int *fd, const struct peer_conf *, struct err *);
 /* Send what is queued if it goes without blocking, close, free.  NULL: no-op. */
 void peer_close(struct peer *);
 /*
@@ -73,7 +73,7 @@ int peer_err(struct peer *, uint32_t reqno, const struct err *);
 size_t peer_queued(const struct peer *);
 /* Stop and go on reading (flow control); writes go on. */
 void peer_pause(struct peer *, int paused);
-int peer_fd(const struct peer *);	/* borrowed, for getsockopt */
+int peer_fd(const struct peer *); /* borrowed, for getsockopt */
 void *peer_ctx(const struct peer *);
 /* Block until the queue is empty or limit_ms ran out: -1.  Not in a daemon. */
 int peer_flush(struct peer *, int limit_ms);

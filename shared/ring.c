@@ -31,8 +31,8 @@ ring_put(struct ring_w *w, const uint8_t *p, size_t len)
 	size_t at, first;
 
 	if (w->end + len > w->size)
-		atomic_store_explicit(&w->head->oldest,
-		    w->end + len - w->size, memory_order_relaxed);
+		atomic_store_explicit(&w->head->oldest, w->end + len - w->size,
+		    memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	at = w->end & (w->size - 1);
 	first = w->size - at < len ? w->size - at : len;
@@ -67,7 +67,8 @@ ring_oldest(const struct ring_r *r)
 	uint64_t end, oldest;
 
 	end = ring_end(r);
-	oldest = atomic_load_explicit(&r->head_ro->oldest, memory_order_relaxed);
+	oldest =
+	    atomic_load_explicit(&r->head_ro->oldest, memory_order_relaxed);
 	if (end > r->size && oldest < end - r->size)
 		oldest = end - r->size;
 	return (oldest < end ? oldest : end);
@@ -90,7 +91,7 @@ ring_read(const struct ring_r *r, uint64_t *off, void *buf, size_t len,
 	}
 	start = *off;
 	n = end - start < len ? end - start : len;
-	if (n > r->size)	/* only a page that lies */
+	if (n > r->size) /* only a page that lies */
 		n = r->size;
 	at = start & (r->size - 1);
 	first = r->size - at < n ? r->size - at : n;

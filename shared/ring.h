@@ -21,13 +21,13 @@
 
 #include "shared/err.h"
 
-#define RING_HEAD_BYTES	4096
-#define RING_MIN_BYTES	(64u << 10)
-#define RING_MAX_BYTES	(16u << 20)
-#define RING_MAGIC	0x676e6972u	/* "ring" */
+#define RING_HEAD_BYTES 4096
+#define RING_MIN_BYTES (64u << 10)
+#define RING_MAX_BYTES (16u << 20)
+#define RING_MAGIC 0x676e6972u /* "ring" */
 
 struct ring_head {
-	uint32_t magic, size;		/* size: power of two */
+	uint32_t magic, size; /* size: power of two */
 	/*
 	 * Bytes [oldest, end) are whole.  The writer moves oldest before it
 	 * overwrites and end after it has written; a reader looks at oldest
@@ -47,7 +47,7 @@ struct ring_w {
 	uint64_t end;
 	uint32_t size;
 	struct bell_page *bell;
-	int bell_fd;			/* eventfd */
+	int bell_fd; /* eventfd */
 };
 /* Append; never blocks, never fails; oldest bytes go.  Rings the bell. */
 void ring_write(struct ring_w *, const void *buf, size_t len);
@@ -56,7 +56,7 @@ void ring_write(struct ring_w *, const void *buf, size_t len);
 struct ring_r {
 	const struct ring_head *head_ro;
 	const uint8_t *data;
-	uint32_t size;			/* as agreed by message, never as the page says */
+	uint32_t size; /* as agreed by message, never as the page says */
 };
 /* Offset of the next byte the guest will write, as the page has it now. */
 uint64_t ring_end(const struct ring_r *);

@@ -15,26 +15,27 @@
 #include "daemon/mach/mem.h"
 #include "shared/err.h"
 
-#define BOOT_HEAD_BYTES	4096	/* of the image, for probe() and headers */
+#define BOOT_HEAD_BYTES 4096 /* of the image, for probe() and headers */
 
 /* The image: read by pread-like calls straight into guest memory. */
 struct boot_img {
-	uint8_t head[BOOT_HEAD_BYTES];	/* zero-filled when the file is shorter */
-	uint64_t bytes;			/* of the file */
+	uint8_t
+	    head[BOOT_HEAD_BYTES]; /* zero-filled when the file is shorter */
+	uint64_t bytes;            /* of the file */
 	/* Exactly len bytes at off into buf, or -1. */
 	int (*read)(const struct boot_img *, uint64_t off, void *buf,
 	    size_t len, struct err *);
-	int fd;				/* read()'s own: a file, or -1 */
-	const uint8_t *data;		/* or memory (tests, fuzzing) */
+	int fd;              /* read()'s own: a file, or -1 */
+	const uint8_t *data; /* or memory (tests, fuzzing) */
 };
-int boot_img_fd(struct boot_img *, int fd, struct err *);	/* borrows fd */
+int boot_img_fd(struct boot_img *, int fd, struct err *); /* borrows fd */
 void boot_img_mem(struct boot_img *, const void *, size_t);
 
 struct boot_conf {
-	const struct boot_img *initrd;	/* NULL: none */
+	const struct boot_img *initrd; /* NULL: none */
 	const char *cmdline;
 	unsigned ncpus;
-	uint64_t rsdp_gpa;	/* where the caller put the ACPI RSDP; 0: none */
+	uint64_t rsdp_gpa; /* where the caller put the ACPI RSDP; 0: none */
 };
 
 struct boot_ops {
@@ -54,7 +55,7 @@ int boot_load(const struct boot_img *, const struct boot_conf *, struct mem *,
  * RAM 0..0x9fbff, reserved 0x9fc00..0xfffff (ACPI tables at BOOT_ACPI_GPA).
  */
 #define BOOT_LOW_RAM_BYTES 0x9fc00
-#define BOOT_ACPI_GPA	0xe0000
-#define BOOT_ACPI_BYTES	0x20000
+#define BOOT_ACPI_GPA 0xe0000
+#define BOOT_ACPI_BYTES 0x20000
 
 #endif

@@ -12,25 +12,25 @@
 
 #include "daemon/mach/mach.h"
 
-#define DEV_NO_GSI	(~0u)
-#define DEV_RANGES	4
+#define DEV_NO_GSI (~0u)
+#define DEV_RANGES 4
 
 struct dev;
-struct snap_w;	/* saved state: a growing buffer, daemon/dev/snap.h */
+struct snap_w; /* saved state: a growing buffer, daemon/dev/snap.h */
 struct snap_r;
 
 struct dev_ops {
-	const char *name;	/* "uart": in logs and saved state */
-	const char *spec;	/* "16550D datasheet, 8" */
-	size_t state_bytes;	/* zeroed memory at dev->state */
+	const char *name;   /* "uart": in logs and saved state */
+	const char *spec;   /* "16550D datasheet, 8" */
+	size_t state_bytes; /* zeroed memory at dev->state */
 	/* Power-on values; called before the first access and at every reset. */
 	void (*reset)(struct dev *);
 	/* One access to range number `range`; dev->lock is held. vCPU thread. */
 	void (*access)(struct dev *, unsigned range, struct bus_access *);
 	/* Optional below: NULL means nothing to do.  dev->lock is held. */
-	int (*init)(struct dev *, struct err *);	/* once, before reset */
+	int (*init)(struct dev *, struct err *); /* once, before reset */
 	void (*fini)(struct dev *);
-	void (*timer)(struct dev *);	/* main thread: see mach_ops.timer */
+	void (*timer)(struct dev *); /* main thread: see mach_ops.timer */
 	int (*save)(struct dev *, struct snap_w *);
 	int (*load)(struct dev *, struct snap_r *, struct err *);
 };
@@ -40,7 +40,7 @@ struct dev {
 	struct mach *mach;
 	void *state;
 	unsigned gsi;
-	bool level;		/* last level given to irq, so edges are not repeated */
+	bool level; /* last level given to irq, so edges are not repeated */
 	pthread_mutex_t lock;
 };
 
@@ -52,7 +52,7 @@ struct board_slot {
 		uint64_t base, len_bytes;
 	} range[DEV_RANGES];
 	unsigned gsi;
-	bool debug_only;	/* present only where the spec says so */
+	bool debug_only; /* present only where the spec says so */
 };
 
 /* Allocate, init, add the ranges to the buses, reset.  NULL: see err. */

@@ -18,36 +18,38 @@ struct hv_vm;
 struct hv_vcpu;
 
 enum hv_exit_why {
-	HV_IO,		/* port access(es) */
+	HV_IO, /* port access(es) */
 	HV_MMIO,
-	HV_HLT,		/* only without an in-kernel irqchip */
-	HV_INTR,	/* kicked, or a signal */
-	HV_SHUTDOWN,	/* triple fault */
-	HV_SYSTEM,	/* system event: shutdown, reset, crash */
-	HV_ERROR,	/* cannot go on: err says what and where */
+	HV_HLT,      /* only without an in-kernel irqchip */
+	HV_INTR,     /* kicked, or a signal */
+	HV_SHUTDOWN, /* triple fault */
+	HV_SYSTEM,   /* system event: shutdown, reset, crash */
+	HV_ERROR,    /* cannot go on: err says what and where */
 };
 
 struct hv_exit {
 	enum hv_exit_why why;
-	uint64_t addr;		/* HV_IO: port; HV_MMIO: guest physical */
-	void *data;		/* HV_IO, HV_MMIO: count * len bytes, in and out */
-	uint32_t count;		/* HV_IO: string repeats, >= 1; else 1 */
-	uint8_t len_bytes;	/* 1, 2, 4 (8 for MMIO) */
+	uint64_t addr;     /* HV_IO: port; HV_MMIO: guest physical */
+	void *data;        /* HV_IO, HV_MMIO: count * len bytes, in and out */
+	uint32_t count;    /* HV_IO: string repeats, >= 1; else 1 */
+	uint8_t len_bytes; /* 1, 2, 4 (8 for MMIO) */
 	bool write;
-	uint32_t system;	/* HV_SYSTEM: 1 shutdown, 2 reset, 3 crash */
-	struct err err;		/* HV_ERROR: exit by name, RIP, qualification */
+	uint32_t system; /* HV_SYSTEM: 1 shutdown, 2 reset, 3 crash */
+	struct err err;  /* HV_ERROR: exit by name, RIP, qualification */
 };
 
 struct hv_vm_conf {
-	int kvm_fd;		/* of /dev/kvm; borrowed */
-	unsigned ncpus;		/* 1..64 */
-	const struct mem *mem;	/* its slots are set before the irqchip is made */
+	int kvm_fd;     /* of /dev/kvm; borrowed */
+	unsigned ncpus; /* 1..64 */
+	const struct mem
+	    *mem; /* its slots are set before the irqchip is made */
 };
 
 struct hv_ops {
 	const char *name;
 	/* VM, memory slots, then irqchip and PIT.  After it kvm_fd may go. */
-	int (*vm_open)(struct hv_vm **, const struct hv_vm_conf *, struct err *);
+	int (*vm_open)(
+	    struct hv_vm **, const struct hv_vm_conf *, struct err *);
 	void (*vm_close)(struct hv_vm *);
 	int (*line)(struct hv_vm *, unsigned gsi, bool level);
 	int (*msi)(struct hv_vm *, uint64_t addr, uint32_t data);
@@ -63,8 +65,8 @@ struct hv_ops {
 	int (*mark)(struct hv_vm *, struct err *);
 	int (*reset)(struct hv_vm *, struct err *);
 
-	int (*vcpu_open)(struct hv_vcpu **, struct hv_vm *, unsigned id,
-	    struct err *);
+	int (*vcpu_open)(
+	    struct hv_vcpu **, struct hv_vm *, unsigned id, struct err *);
 	void (*vcpu_close)(struct hv_vcpu *);
 	/* Registers the guest starts with; the boot processor only. */
 	int (*boot)(struct hv_vcpu *, const struct hv_regs *, struct err *);
@@ -78,7 +80,7 @@ struct hv_ops {
 	/* Finish a half-done exit without running the guest; after it state may
 	 * be read or reset.  vCPU thread. */
 	void (*settle)(struct hv_vcpu *);
-	uint64_t (*rip)(struct hv_vcpu *);	/* for error texts; vCPU thread */
+	uint64_t (*rip)(struct hv_vcpu *); /* for error texts; vCPU thread */
 };
 
 extern const struct hv_ops hv_kvm, hv_fake;

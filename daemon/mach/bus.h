@@ -15,17 +15,17 @@
 struct dev;
 
 struct bus_access {
-	uint64_t off_bytes;	/* from the range's start */
-	uint64_t val;		/* write: what; read: all ones before the call */
-	uint8_t len_bytes;	/* 1, 2, 4 or 8 (8 only on the memory bus) */
+	uint64_t off_bytes; /* from the range's start */
+	uint64_t val;       /* write: what; read: all ones before the call */
+	uint8_t len_bytes;  /* 1, 2, 4 or 8 (8 only on the memory bus) */
 	bool write;
 };
 
 struct bus_range {
-	uint64_t base;		/* port number or guest physical address */
+	uint64_t base; /* port number or guest physical address */
 	uint64_t len_bytes;
 	struct dev *dev;
-	unsigned range;		/* the device's own number for it */
+	unsigned range; /* the device's own number for it */
 };
 
 struct bus;
@@ -41,7 +41,7 @@ void bus_remove(struct bus *, const struct dev *, unsigned range);
  * range holds whole reads all ones and writes nothing; one that straddles two
  * ranges is split into bytes.  T37.  Any thread.
  */
-void bus_rw(struct bus *, uint64_t addr, void *data, unsigned len_bytes,
-    bool write);
+void bus_rw(
+    struct bus *, uint64_t addr, void *data, unsigned len_bytes, bool write);
 
 #endif

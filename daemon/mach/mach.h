@@ -13,20 +13,22 @@
 #include "daemon/mach/mem.h"
 
 enum mach_event {
-	MACH_RESET,	/* the guest asked for a reset (0x64, 0xcf9) */
-	MACH_POWEROFF,	/* ACPI S5 */
-	MACH_EXIT,	/* debug-exit device; arg: the code it wrote */
+	MACH_RESET,    /* the guest asked for a reset (0x64, 0xcf9) */
+	MACH_POWEROFF, /* ACPI S5 */
+	MACH_EXIT,     /* debug-exit device; arg: the code it wrote */
 };
 
 struct mach;
 struct mach_ops {
 	void (*irq)(struct mach *, unsigned gsi, bool level);
 	void (*msi)(struct mach *, uint64_t addr, uint32_t data);
-	uint64_t (*mono_ns)(struct mach *);	/* CLOCK_MONOTONIC, stops in pause */
-	int64_t (*wall_s)(struct mach *);	/* CLOCK_REALTIME */
+	uint64_t (*mono_ns)(
+	    struct mach *);               /* CLOCK_MONOTONIC, stops in pause */
+	int64_t (*wall_s)(struct mach *); /* CLOCK_REALTIME */
 	/* From a vCPU thread; what it asks for happens after the access. */
 	void (*event)(struct mach *, enum mach_event, uint32_t arg);
-	void (*console)(struct mach *, const void *, size_t); /* UART's output */
+	void (*console)(
+	    struct mach *, const void *, size_t); /* UART's output */
 	/* The UART took bytes out of its input queue: more may come. */
 	void (*console_room)(struct mach *, size_t taken_bytes);
 	/*
@@ -40,7 +42,7 @@ struct mach {
 	struct bus *pio, *mmio;
 	struct mem *mem;
 	const struct mach_ops *ops;
-	void *ctx;		/* of the ops */
+	void *ctx; /* of the ops */
 	unsigned ncpus;
 };
 

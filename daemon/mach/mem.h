@@ -12,18 +12,18 @@
 
 #include "shared/err.h"
 
-#define MEM_LOW_MAX	0xc0000000ull	/* 3 GiB; above: PCI, APICs, firmware */
-#define MEM_HIGH_BASE	0x100000000ull	/* 4 GiB */
+#define MEM_LOW_MAX 0xc0000000ull    /* 3 GiB; above: PCI, APICs, firmware */
+#define MEM_HIGH_BASE 0x100000000ull /* 4 GiB */
 
 struct mem_slot {
-	uint64_t gpa, len_bytes, off_bytes;	/* off: in the memfd */
+	uint64_t gpa, len_bytes, off_bytes; /* off: in the memfd */
 };
 
 struct mem {
-	uint8_t *base;		/* the whole memfd, 2 MiB aligned */
+	uint8_t *base; /* the whole memfd, 2 MiB aligned */
 	uint64_t bytes;
-	int fd;			/* owned */
-	unsigned nslots;	/* 1, or 2 above 3 GiB */
+	int fd;          /* owned */
+	unsigned nslots; /* 1, or 2 above 3 GiB */
 	struct mem_slot slot[2];
 };
 

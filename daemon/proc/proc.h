@@ -14,25 +14,25 @@
 #include "shared/err.h"
 #include "shared/proto.h"
 
-#define PROC_LINK_FD	3	/* to the parent (vm: to vmm) */
-#define PROC_LISTEN_FD	4	/* vm: its rendezvous socket */
+#define PROC_LINK_FD 3   /* to the parent (vm: to vmm) */
+#define PROC_LISTEN_FD 4 /* vm: its rendezvous socket */
 
-struct proc_start {		/* what a role's run() gets */
-	const char *title;	/* "vm/alpine" */
-	uint32_t id;		/* of the VM, or 0 */
-	uint64_t spawned_ns;	/* CLOCK_MONOTONIC when the parent cloned */
-	uint64_t sandboxed_ns;	/* when sandbox_enter() was done */
-	uint64_t entered_ns;	/* when main() began */
+struct proc_start {            /* what a role's run() gets */
+	const char *title;     /* "vm/alpine" */
+	uint32_t id;           /* of the VM, or 0 */
+	uint64_t spawned_ns;   /* CLOCK_MONOTONIC when the parent cloned */
+	uint64_t sandboxed_ns; /* when sandbox_enter() was done */
+	uint64_t entered_ns;   /* when main() began */
 	int verbose;
-	int link_fd, listen_fd;	/* -1: not given */
+	int link_fd, listen_fd; /* -1: not given */
 };
 
 struct proc_desc {
-	const char *name;	/* -P argument */
+	const char *name; /* -P argument */
 	enum role role;
 	const struct sandbox *sandbox;
-	uint32_t peers;		/* ROLE_*: who has a channel to it */
-	unsigned nfds;		/* from PROC_LINK_FD on */
+	uint32_t peers; /* ROLE_*: who has a channel to it */
+	unsigned nfds;  /* from PROC_LINK_FD on */
 	/* Inside sandbox_enter(); puts on its own filters.  Exit status. */
 	int (*run)(const struct proc_start *);
 };
@@ -45,12 +45,13 @@ const struct proc_desc *proc_find(const char *name);
 int proc_init(struct err *);
 
 struct proc_spawn_conf {
-	const char *title;	/* "" or the VM's name: shown in ps as vmd: vm/NAME */
+	const char
+	    *title; /* "" or the VM's name: shown in ps as vmd: vm/NAME */
 	uint32_t id;
 	uid_t uid;
 	gid_t gid;
 	int verbose;
-	int fd[2];		/* become PROC_LINK_FD and PROC_LISTEN_FD; borrowed */
+	int fd[2]; /* become PROC_LINK_FD and PROC_LISTEN_FD; borrowed */
 };
 /*
  * clone3 into the row's namespaces, with a pidfd, and execute.  The pid is of

@@ -14,35 +14,35 @@
 
 /* One allowed system call.  narg > 0: only with these argument values. */
 struct sandbox_call {
-	int nr;			/* SCMP_SYS(read) */
+	int nr; /* SCMP_SYS(read) */
 	const char *why;
 	/* ioctl: the requests; fcntl: the commands; ... 0-terminated, or NULL: any */
 	const unsigned long *values;
-	unsigned arg;		/* which argument values are of */
+	unsigned arg; /* which argument values are of */
 };
 
 /* A seccomp filter: everything else kills the process. */
 struct sandbox_filter {
-	const char *name;	/* "vm/vcpu" */
+	const char *name; /* "vm/vcpu" */
 	const struct sandbox_call *calls;
 	size_t ncalls;
 };
 
 enum sandbox_uid {
-	SANDBOX_ROOT,		/* stays root, with caps only */
-	SANDBOX_DAEMON,		/* the user _vmd */
-	SANDBOX_OWN,		/* a uid of its own, given at the start */
+	SANDBOX_ROOT,   /* stays root, with caps only */
+	SANDBOX_DAEMON, /* the user _vmd */
+	SANDBOX_OWN,    /* a uid of its own, given at the start */
 };
 
 struct sandbox {
-	const char *name;	/* as in the role table */
+	const char *name; /* as in the role table */
 	enum sandbox_uid uid;
-	unsigned namespaces;	/* CLONE_NEW*; made by the clone that spawns it */
-	int empty_root;		/* 1: pivot_root to an empty read-only tmpfs */
-	const int *caps;	/* CAP_*, -1-terminated; NULL: none */
-	uint32_t nofile;	/* RLIMIT_NOFILE */
-	uint64_t as_bytes;	/* RLIMIT_AS beyond guest memory; 0: unlimited */
-	const struct sandbox_filter *filter;	/* of its main thread */
+	unsigned namespaces; /* CLONE_NEW*; made by the clone that spawns it */
+	int empty_root;      /* 1: pivot_root to an empty read-only tmpfs */
+	const int *caps;     /* CAP_*, -1-terminated; NULL: none */
+	uint32_t nofile;     /* RLIMIT_NOFILE */
+	uint64_t as_bytes;   /* RLIMIT_AS beyond guest memory; 0: unlimited */
+	const struct sandbox_filter *filter; /* of its main thread */
 	/* What it holds at rest beside 0-2, for the test: text, see T65. */
 	const char *fds;
 };

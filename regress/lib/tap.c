@@ -6,7 +6,7 @@
 
 #include "regress/lib/tap.h"
 
-static int failures;		/* of the case that runs */
+static int failures; /* of the case that runs */
 static const char *skipped;
 
 void

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The parent's own state.  It knows the configuration and the table of VMs,
+ * opens what they need, starts processes and reaps them; it talks to control
+ * and vmm, never to a guest's process or a client.
+ * Runs in: parent.  Trusts: root's configuration, and nobody's message.
+ */
+#ifndef PARENT_PARENT_H
+#define PARENT_PARENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "daemon/parent/conf.h"
+#include "daemon/proc/proc.h"
+#include "shared/err.h"
+#include "shared/peer.h"
+#include "shared/proto.h"
+
+struct event;
+struct event_base;
+struct parent;
+
+/* A request of a client that is answered later; gone when control dies. */
+enum wait_for { WAIT_START, WAIT_END };
+struct waiter {
+	TAILQ_ENTRY(waiter) entry;
+	uint32_t reqno;
+	enum wait_for what;
+};
+
+/* A VM: a row of the table, running or not. */
+struct vment {
+	TAILQ_ENTRY(vment) entry;
+	struct parent *p;
+	uint32_t id;
+	enum vm_state state;
+	bool configured;             /* from vm.conf: stays when stopped */
+	bool leaves;                 /* left vm.conf: goes when stopped */
+	struct conf_vm conf;         /* what it runs with, or would */
+	struct conf_vm *later;       /* what a reload wants it to be next */
+	char reason[ERR_TEXT_BYTES]; /* of the last failed run; "" none */
+
+	/* of the run; valid unless VM_STOPPED, VM_WAITING */
+	pid_t pid;
+	uint64_t pid_start; /* field 22 of /proc/PID/stat */
+	int pidfd;
+	struct event *ev_pidfd;
+	struct event *ev_kill; /* backstop of a stop */
+	struct event *ev_gone; /* vmm did not say the last word */
+	bool ours;             /* our child: waitid() works */
+	uid_t uid;             /* of its process */
+	uint32_t starter;      /* uid that started it */
+	int64_t started_s;
+	uint32_t restarts;
+	uint32_t step_open_us;
+	uint8_t token[TOKEN_BYTES];
+	bool failed, powered_off, killed; /* how it ended, so far */
+	bool stop_asked;
+	struct msg_reaped reaped;
+	TAILQ_HEAD(, waiter) waiters;
+};
+TAILQ_HEAD(vmhead, vment);
+
+/* control or vmm: started again when it dies. */
+struct child {
+	struct parent *p;
+	const struct proc_desc *desc;
+	const struct msg_handler *handlers;
+	size_t nhandlers;
+	void (*up)(struct parent *, struct child *); /* has a fresh peer */
+	pid_t pid;
+	int pidfd;
+	struct event *ev_pidfd, *ev_again;
+	struct peer *peer; /* NULL while it is down */
+	uint64_t started_ns;
+};
+
+struct parent {
+	struct event_base *base;
+	struct conf *conf;
+	struct conf *first;    /* read, its VMs not yet in the table */
+	const char *conf_path; /* NULL: the default, which may be missing */
+	const char *const *macros;
+	size_t nmacros;
+	bool foreground, stopping, leaving;
+	int verbose;
+	int state_fd; /* O_PATH of STATE/vm */
+	int lock_fd;
+	int listen_fd;
+	uid_t uid; /* _vmd */
+	gid_t gid;
+	uint32_t next_id;
+	struct vmhead vms;
+	struct child control, vmm;
+	struct event *ev_stagger;
+	struct event *ev_sig[5];
+};
+
+/* parent.c */
+int parent_main(struct parent *);
+void parent_event(struct parent *, const struct vment *, bool bad,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void parent_maybe_end(struct parent *);
+
+/* child.c: control and vmm */
+int child_start(struct child *, struct err *);
+void child_stop(struct child *);
+
+/* vmtab.c: the table */
+struct vment *vmtab_add(struct parent *, const struct conf_vm *, struct err *);
+void vmtab_remove(struct vment *, const char *reason);
+struct vment *vmtab_find(struct parent *, const struct vm_ref *);
+struct vment *vmtab_id(struct parent *, uint32_t id);
+bool vm_runs(const struct vment *); /* has a process */
+void vm_row(const struct vment *, struct msg_row *);
+void vm_changed(struct vment *); /* tell control */
+/* A uid of the configured range that no running VM has. */
+int vmtab_uid(struct parent *, uid_t *, struct err *);
+
+/* start.c */
+void vm_spec(const struct vment *, struct msg_vm_spec *);
+int vm_start(struct vment *, uint32_t starter, int *kernel_fd, struct err *);
+void vm_start_enabled(struct parent *);
+void vm_stagger_stop(struct parent *);
+
+/* life.c: what happens to a running one */
+int vm_watch(struct vment *, struct err *);
+void vm_event(struct vment *, const struct msg_vm_event *);
+void vm_gone(struct vment *); /* vmm has said all it knows */
+int vm_stop(struct vment *, uint32_t grace_ms, bool force, struct err *);
+int vm_op(struct vment *, enum vm_op, struct err *);
+void vm_wait(struct vment *, uint32_t reqno, enum wait_for);
+void vm_kill(struct vment *);
+void vm_forget_waiters(struct parent *);
+
+/* link.c: rendezvous with running VM processes, and their records */
+int link_listen(struct vment *, int *fd, struct err *);
+int link_connect(struct vment *, enum role, int *fd, struct err *);
+void link_control(struct vment *); /* give control its link */
+int record_write(const struct vment *, struct err *);
+void record_remove(const struct vment *);
+void record_take_back(struct parent *);
+/* 0 when there is no such process. */
+uint64_t pid_start_time(pid_t);
+
+/* request.c: what clients ask, through control; vmm's events */
+extern const struct msg_handler parent_from_control[], parent_from_vmm[];
+extern const size_t parent_nfrom_control, parent_nfrom_vmm;
+
+/* reload.c */
+int parent_load(struct parent *, const char *path, bool add_only, struct err *);
+/*
+ * At the start: read the file (sockets and directories count at once), and
+ * later fill the table from it, when running VMs have been taken back.
+ */
+int parent_first_load(struct parent *, struct err *);
+int parent_first_apply(struct parent *, struct err *);
+void parent_forget_vms(struct parent *);
+
+#endif
