@@ -262,8 +262,9 @@ gather(struct imsgbuf *imsgbuf, struct iovec *iov)
 	struct ibuf *msg;
 	int n = 0;
 
-	TAILQ_FOREACH(msg, &imsgbuf->queue, entry) {
-		if (n == WRITE_IOVS || (n > 0 && msg->fd != -1))
+	msg = TAILQ_FIRST(&imsgbuf->queue);
+	for (; msg != NULL && n < WRITE_IOVS; msg = TAILQ_NEXT(msg, entry)) {
+		if (n > 0 && msg->fd != -1)
 			break;
 		iov[n].iov_base = ibuf_data(msg);
 		iov[n++].iov_len = ibuf_size(msg);
