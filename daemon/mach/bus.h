@@ -32,7 +32,11 @@ struct bus;
 /* max: 0x10000 for ports, 1 << 52 for memory. */
 struct bus *bus_open(const char *name, uint64_t max);
 void bus_close(struct bus *);
-/* -1 EEXIST when it overlaps a range that is there, EINVAL past the end. */
+/*
+ * -1 EEXIST when it overlaps a range that is there, EINVAL past the end.  A
+ * range may lie inside a larger one (0xcf9 in 0xcf8-0xcff): an access goes to
+ * the smallest range that holds all of it.
+ */
 int bus_add(struct bus *, const struct bus_range *, struct err *);
 /* Remove every range of dev with this number (~0u: all of them). */
 void bus_remove(struct bus *, const struct dev *, unsigned range);
