@@ -64,7 +64,14 @@ struct hv_ops {
 	 */
 	int (*mark)(struct hv_vm *, struct err *);
 	int (*reset)(struct hv_vm *, struct err *);
+	/* Guest time stands still from hold to release.  All vCPUs parked. */
+	void (*hold)(struct hv_vm *);
+	void (*release)(struct hv_vm *);
 
+	/*
+	 * Called in the thread that will run the vCPU, and before mark(); the
+	 * table of vCPUs is the caller's to lock: one open at a time.
+	 */
 	int (*vcpu_open)(
 	    struct hv_vcpu **, struct hv_vm *, unsigned id, struct err *);
 	void (*vcpu_close)(struct hv_vcpu *);
