@@ -30,8 +30,10 @@ struct msg_handler {
 	enum msg_type type;
 	/*
 	 * 0, or -1 with *e filled: the loop then answers ERR with the same
-	 * request number (when it is not 0) and the channel stays.  May call
-	 * peer_close() on this very peer.  An fd left in m->fd is closed.
+	 * request number (when it is not 0 and the message is a request, not
+	 * an answer or news) and the channel stays; it is closed with ENOBUFS
+	 * when even that does not fit the queue.  May call peer_close() on
+	 * this very peer.  An fd left in m->fd is closed.
 	 */
 	int (*fn)(void *ctx, struct peer *, struct msg *, struct err *e);
 };
@@ -47,7 +49,7 @@ struct peer_conf {
 	 * Not called for peer_close().
 	 */
 	void (*closed)(void *ctx, struct peer *, const struct err *why);
-	/* Optional: the send queue went from above low_bytes to below it. */
+	/* Optional: the send queue went from above low_bytes to it or below. */
 	void (*drained)(void *ctx, struct peer *);
 	size_t low_bytes;
 	size_t queue_bytes; /* limit of the send queue; 0: 1 MiB */
@@ -59,8 +61,10 @@ struct peer *peer_open(
 /* Send what is queued if it goes without blocking, close, free.  NULL: no-op. */
 void peer_close(struct peer *);
 /*
- * Queue a message; takes *fd if given (NULL: none) also on failure.  -1 when
- * the queue is over its limit (ENOBUFS) or the body does not fit the table.
+ * Queue a message; takes *fd if given (NULL: none) also on failure.  It goes out
+ * from the event loop, with all that was queued meanwhile.  -1 when the queue is
+ * over its limit (ENOBUFS), the other side is gone (EPIPE; closed() will come)
+ * or the message breaks the table (EINVAL, logged: a bug of ours).
  */
 int peer_send(struct peer *, enum msg_type, uint32_t reqno, int *fd,
     const void *body, size_t len);
@@ -71,7 +75,11 @@ int peer_ok(struct peer *, uint32_t reqno);
 int peer_err(struct peer *, uint32_t reqno, const struct err *);
 /* Bytes queued and not yet taken by the kernel. */
 size_t peer_queued(const struct peer *);
-/* Stop and go on reading (flow control); writes go on. */
+/*
+ * Stop and go on reading (flow control); writes go on.  No further handler runs
+ * until then.  That the other side is gone is seen when something is sent or
+ * reading goes on.
+ */
 void peer_pause(struct peer *, int paused);
 int peer_fd(const struct peer *); /* borrowed, for getsockopt */
 void *peer_ctx(const struct peer *);
