@@ -1,9 +1,24 @@
-# vmd, vmctl, vmtop.  GNU make.  Targets: all check lint bench fuzz demo
-# install clean.  SAN=address,undefined or SAN=thread builds into its own tree.
+# vmd, vmctl, vmtop.  GNU make.
+#
+#	all		build/vmd, build/vmctl, build/vmtop
+#	demo		two Linux guests and vmtop on them
+#	check		every test
+#	lint		format, includes, headers, manuals, scripts
+#	fuzz		every fuzz target for FUZZ_SECONDS
+#	coverage	lines of the parsers that the fuzz corpora reach
+#	bench		one line a figure, against its budget
+#	install		below DESTDIR and PREFIX
+#	clean
+#
+# SAN=address,undefined or SAN=thread builds (and checks) in a tree of its own.
 
-CC	?= gcc
+ifeq ($(origin CC),default)
+CC	:= gcc
+endif
 SAN	?=
 PREFIX	?= /usr
+UNITS	?= $(PREFIX)/lib
+FUZZ_SECONDS ?= 60
 comma	:= ,
 B	:= build$(if $(SAN),/san-$(firstword $(subst $(comma), ,$(SAN))))
 
@@ -11,9 +26,14 @@ WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	   -Wcast-qual -Wvla -Wformat=2 -Wimplicit-fallthrough -Wundef
 CFLAGS	?= -O2 -g
 CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
-ALLCF	:= -std=c17 $(CFLAGS) $(WARN) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) \
+# What fuzz and coverage add to every object.
+INSTR	:=
+ALLCF	:= -std=c17 $(CFLAGS) $(WARN) $(INSTR) \
+	   $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all \
+	   -fno-omit-frame-pointer) \
 	   -fstack-protector-strong -fPIE -pthread
-ALLLD	:= $(if $(SAN),-fsanitize=$(SAN)) -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS)
+ALLLD	:= $(if $(SAN),-fsanitize=$(SAN)) -pie -Wl,-z,relro,-z,now -pthread \
+	   $(LDFLAGS)
 
 # A program is the archives of its directories and one main.c.
 SHARED	:= $(wildcard shared/*.c)
@@ -22,12 +42,14 @@ DAEMON	:= $(wildcard daemon/proc/*.c daemon/parent/*.c daemon/control/*.c \
 	   daemon/dev/*.c daemon/boot/*.c)
 CTL	:= $(filter-out %/main.c,$(wildcard daemon/ctl/*.c))
 TUI	:= $(filter-out %/main.c,$(wildcard tui/*.c tui/*/*.c))
+LIBS	:= $(B)/libdaemon.a $(B)/libctl.a $(B)/libtui.a $(B)/libshared.a
 
 obj	= $(patsubst %.c,$(B)/%.o,$(1))
 
 LIBS_vmd   := -levent_core -levent_pthreads -lseccomp -lcap-ng
 LIBS_vmctl := -levent_core -ljansson
 LIBS_vmtop := -levent_core -lncursesw -ltinfo -ltsm -lseccomp -lm
+LIBS_all   := $(sort $(LIBS_vmd) $(LIBS_vmctl) $(LIBS_vmtop))
 
 all: $(B)/vmd $(B)/vmctl $(B)/vmtop
 
@@ -47,23 +69,99 @@ $(B)/vmctl: $(B)/daemon/ctl/main.o $(B)/libctl.a $(B)/libshared.a
 $(B)/vmtop: $(B)/tui/main.o $(B)/libtui.a $(B)/libshared.a
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_vmtop)
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c | build/.headers
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALLCF) -MMD -MP -c -o $@ $<
 
-# A unit test is one program: regress/<dir>/test_*.c with every archive.
-TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard regress/unit/test_*.c \
-	   regress/proto/test_*.c regress/dev/test_*.c regress/tui/test_*.c \
-	   regress/sandbox/test_*.c))
-$(TESTS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) \
-	   $(B)/libdaemon.a $(B)/libctl.a $(B)/libtui.a $(B)/libshared.a
-	$(CC) $(ALLLD) -o $@ $^ $(sort $(LIBS_vmd) $(LIBS_vmctl) $(LIBS_vmtop))
+build/.headers: regress/setup
+	@CC='$(CC)' regress/setup -b
+	@mkdir -p build
+	@touch $@
 
+# A test is one program, regress/DIR/test_NAME.c, with every archive.
+TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard regress/*/test_*.c))
+$(TESTS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
+	$(CC) $(ALLLD) -o $@ $^ $(LIBS_all)
 tests: $(TESTS)
+
+# Test tools are one file each.
+TOOLS	:= $(B)/regress/lab/kvmprobe
+$(TOOLS): $(B)/%: $(B)/%.o
+	$(CC) $(ALLLD) -o $@ $^
+
+# ---- What installs packages, boots machines, takes time --------------------
+
+setup: build/.setup
+build/.setup: regress/setup
+	regress/setup
+	@mkdir -p build
+	@touch $@
+
+demo: setup
+	@$(MAKE) --no-print-directory -s all $(TOOLS)
+	@B=$(B) guests/demo
+
+check: setup
+	$(MAKE) all tests $(TOOLS)
+	$(MAKE) fuzzers
+	@B=$(B) SAN=$(SAN) regress/check $(CHECK)
+
+lint: setup
+	@status=0; for test in $(filter-out %.txt,$(wildcard regress/lint/*)); do \
+		echo "$$test"; CC='$(CC)' $$test || status=1; \
+	done; exit $$status
+
+bench: setup
+	$(MAKE) all tests $(TOOLS)
+	@B=$(B) regress/bench/run $(BENCH)
+
+# ---- Fuzzing: regress/fuzz/fuzz_NAME.c, corpus/NAME, perhaps NAME.dict -----
+
+FUZZ	:= $(patsubst %.c,$(B)/%,$(wildcard regress/fuzz/fuzz_*.c))
+$(FUZZ): $(B)/%: $(B)/%.o $(LIBS)
+	$(CC) $(ALLLD) -fsanitize=fuzzer $(INSTR) -o $@ $^ $(LIBS_all)
+fuzzers-here: $(FUZZ)
+
+FUZZ_MAKE = $(MAKE) B=build/fuzz CC=clang SAN= CFLAGS='-O1 -g' \
+	INSTR='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+COV_MAKE = $(MAKE) B=build/cov CC=clang SAN= CFLAGS='-O1 -g' \
+	INSTR='-fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping'
+
+fuzzers:
+	$(FUZZ_MAKE) fuzzers-here
+fuzz: setup fuzzers
+	regress/fuzz/run fuzz $(FUZZ_SECONDS)
+fuzz-replay: setup fuzzers
+	regress/fuzz/run replay
+coverage: setup
+	$(COV_MAKE) fuzzers-here
+	regress/fuzz/run coverage
+
+# ---- install ---------------------------------------------------------------
+
+D	= $(DESTDIR)$(PREFIX)
+put	= install -D -m $(1) $(2) $(3)
+# $(call put_each,mode,files,directory)
+put_each = $(foreach f,$(2),$(call put,$(1),$(f),$(3)/$(notdir $(f))) &&) :
+
+install: all
+	$(call put,755,$(B)/vmd,$(D)/sbin/vmd)
+	$(call put,755,$(B)/vmctl,$(D)/bin/vmctl)
+	$(call put,755,$(B)/vmtop,$(D)/bin/vmtop)
+	$(foreach s,1 5 8,$(call put_each,644,$(wildcard man/*.$(s)),$(D)/share/man/man$(s)) &&) :
+	$(call put_each,644,$(wildcard themes/*.theme),$(D)/share/vmtop/themes)
+	$(call put,644,etc/vm.conf,$(D)/share/doc/vmd/examples/vm.conf)
+	$(call put,644,etc/sysusers.conf,$(DESTDIR)$(UNITS)/sysusers.d/vmd.conf)
+	sed 's,@sbin@,$(PREFIX)/sbin,' etc/vmd.service >$(B)/vmd.service
+	$(call put,644,$(B)/vmd.service,$(DESTDIR)$(UNITS)/systemd/system/vmd.service)
+	$(if $(wildcard daemon/ctl/vmctl.bash-completion),$(call put,644,\
+	    daemon/ctl/vmctl.bash-completion,$(D)/share/bash-completion/completions/vmctl))
 
 clean:
 	rm -rf build
 
-.PHONY: all tests clean
+.PHONY: all bench check clean coverage demo fuzz fuzz-replay fuzzers \
+	fuzzers-here install lint setup tests
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(patsubst %.c,$(B)/%.d,$(wildcard shared/*.c daemon/*.c daemon/*/*.c \
+	tui/*.c tui/*/*.c regress/*/*.c))
