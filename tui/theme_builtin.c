@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/* themes/default.theme, so that vmtop needs no file; a test compares them. */
+#include "tui/theme.h"
+
+/* clang-format off */
+const char theme_builtin[] =
+"# default.theme: for dark terminals; keeps the terminal's own background.\n"
+"#\n"
+"# role          fg              bg              attrs     without colour\n"
+"text            default         default         -\n"
+"dim             245/8           default         -\n"
+"title           81/cyan         default         bold\n"
+"chip            250/white       default         -\n"
+"chip-active     16/black        81/cyan         -         reverse\n"
+"border          240/8           default         -\n"
+"header          16/black        72/green        -         reverse\n"
+"header-sort     16/black        81/cyan         -         reverse,bold\n"
+"select          231/15          24/blue         -         reverse\n"
+"tagged          222/yellow      default         bold      bold\n"
+"meter-low       78/green        default         -\n"
+"meter-mid       221/yellow      default         -\n"
+"meter-high      203/red         default         bold      bold\n"
+"meter-empty     238/8           default         -\n"
+"meter-text      250/white       default         -\n"
+"state-running   78/green        default         -\n"
+"state-paused    221/yellow      default         -\n"
+"state-stopped   245/8           default         -\n"
+"state-changing  117/cyan        default         -\n"
+"state-failed    203/red         default         bold      bold\n"
+"error           203/red         default         bold      bold\n"
+"notice          117/cyan        default         -\n"
+"warn            16/black        221/yellow      -         reverse\n"
+"key             231/15          default         bold      bold\n"
+"label           16/black        72/green        -         reverse\n"
+"prompt          231/15          default         -\n"
+"match           16/black        221/yellow      -         reverse\n"
+"selection       16/black        117/cyan        -         reverse\n"
+"unread          221/yellow      default         bold      bold\n"
+"tab             250/white       237/default     -\n"
+"tab-active      16/black        81/cyan         -         reverse\n"
+"gap             203/red         default         -         reverse\n"
+"console         default         default         -\n";
+/* clang-format on */
