@@ -22,17 +22,14 @@ struct mach;
 struct mach_ops {
 	void (*irq)(struct mach *, unsigned gsi, bool level);
 	void (*msi)(struct mach *, uint64_t addr, uint32_t data);
-	/* CLOCK_MONOTONIC, stops in pause; CLOCK_REALTIME. */
-	uint64_t (*mono_ns)(struct mach *);
-	int64_t (*wall_s)(struct mach *);
+	uint64_t (*mono_ns)(
+	    struct mach *);               /* CLOCK_MONOTONIC, stops in pause */
+	int64_t (*wall_s)(struct mach *); /* CLOCK_REALTIME */
 	/* From a vCPU thread; what it asks for happens after the access. */
 	void (*event)(struct mach *, enum mach_event, uint32_t arg);
 	void (*console)(
 	    struct mach *, const void *, size_t); /* UART's output */
-	/*
-	 * There is room in the UART's input queue again, taken_bytes of what
-	 * uart_input() took having left it (0: it was only closed a while).
-	 */
+	/* The UART took bytes out of its input queue: more may come. */
 	void (*console_room)(struct mach *, size_t taken_bytes);
 	/*
 	 * One-shot timer of a device: its ops' timer() is called once at
