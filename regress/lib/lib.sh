@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: ISC
+# shellcheck shell=sh
+# Sourced by shell tests, from the tree's root:
+#
+#	. regress/lib/lib.sh
+#	boots() {
+#		guest alpha | start_vmd
+#		vmctl start alpha
+#		con_open alpha
+#		con_wait alpha ':/# '
+#	}
+#	check 'a guest boots to its shell' boots
+#	finish
+#
+# A case is a function; the first command of it that fails, fails the case.
+# Each runs in a subshell: what must last goes to files in $T, the directory of
+# this test, which is gone afterwards.  Nothing sleeps but wait_for.
+
+B=${B:-build}
+T=$(mktemp -d "${TMPDIR:-/tmp}/vmd-test.XXXXXX") || exit 1
+LIB_TEST=$(basename "$0" .sh)
+LIB_PASSED=0 LIB_FAILED=0 LIB_SKIPPED=0
+
+# ---- Cases ----
+
+# check NAME FUNCTION [ARGUMENT...]
+check() {
+	lib_name=$1
+	shift
+	# Not as a condition: that would switch set -e off.
+	(set -e; "$@") >"$T/case.log" 2>&1
+	lib_status=$?
+	if [ $lib_status -eq 0 ]; then
+		echo "ok $lib_name"
+		LIB_PASSED=$((LIB_PASSED + 1))
+	else
+		sed 's/^/    /' "$T/case.log" | tail -n 30
+		echo "not ok $lib_name"
+		LIB_FAILED=$((LIB_FAILED + 1))
+	fi
+}
+
+# skip NAME WHY
+skip() {
+	echo "skip $1: $2"
+	LIB_SKIPPED=$((LIB_SKIPPED + 1))
+}
+
+finish() {
+	if [ $LIB_FAILED -gt 0 ] && [ -s "$T/vmd.log" ]; then
+		echo 'the end of vmd.log:'
+		tail -n 40 "$T/vmd.log" | sed 's/^/    /'
+	fi
+	echo "$LIB_PASSED passed, $LIB_FAILED failed, $LIB_SKIPPED skipped"
+	[ $LIB_FAILED -eq 0 ]
+	exit
+}
+
+# Say why and fail the case.
+fail() {
+	echo "$*"
+	return 1
+}
+
+# equal A B: the same words, or say both.
+equal() {
+	[ "$1" = "$2" ] || fail "it is \"$1\", not \"$2\""
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds; fails when that takes longer.
+wait_for() {
+	lib_left=$(($1 * 10))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		lib_left=$((lib_left - 1))
+		[ $lib_left -gt 0 ] || {
+			fail "waited in vain for: $*"
+			return 1
+		}
+		sleep 0.1
+	done
+}
+
+not() {
+	! "$@"
+}
+
+alive() {
+	kill -0 "$1" 2>/dev/null
+}
+
+# ---- The daemon ----
+
+vmctl() {
+	"$B/vmctl" -s "$T/vmd.sock" "$@"
+}
+
+# guest NAME [WORDS of the kernel command line [LINE of vm.conf...]]: a vm of
+# vm.conf with the Linux guest of guests/linux.
+guest() {
+	lib_guests=$(cd build/guests && pwd)
+	cat <<-END
+	vm "$1" {
+	    disable
+	    memory 160M
+	    boot "$lib_guests/vmlinux"
+	    initrd "$lib_guests/initrd.img"
+	    cmdline 'console=ttyS0 quiet hostname=$1 ${2-}'
+	END
+	shift $(($# > 1 ? 2 : 1))
+	for lib_line; do
+		echo "    $lib_line"
+	done
+	echo '}'
+}
+
+# start_vmd [OPTION...]: with what standard input adds to vm.conf.  Again:
+# the same state and socket, a new daemon.
+start_vmd() {
+	{
+		echo "socket path \"$T/vmd.sock\""
+		echo "state directory \"$T/state\""
+		cat
+	} >"$T/vm.conf"
+	setsid "$B/vmd" -d -v -f "$T/vm.conf" "$@" >>"$T/vmd.log" 2>&1 &
+	echo $! >"$T/vmd.pid"
+	echo $! >>"$T/sessions"
+	wait_for 20 vmctl status
+}
+
+vmd_pid() {
+	cat "$T/vmd.pid"
+}
+
+# As a person does: TERM, and it ends its guests and itself.
+stop_vmd() {
+	kill "$(vmd_pid)"
+	wait_for "${1:-60}" not alive "$(vmd_pid)"
+}
+
+# vm_is NAME STATE: in vmctl's table, whose last columns these are.
+vm_is() {
+	vmctl status "$1" | awk -v name="$1" -v state="$2" '
+	    $NF == name && $(NF - 1) == state { found = 1 }
+	    END { exit !found }'
+}
+
+# ---- Consoles: vmctl console on a terminal of its own ----
+
+# con_open VM [TAG]: attach; what comes is kept in $T/con.TAG.
+con_open() {
+	lib_tag=${2:-$1}
+	rm -f "$T/con.$lib_tag.in"
+	mkfifo "$T/con.$lib_tag.in"
+	: >"$T/con.$lib_tag"
+	setsid script -q -f -e -c "$B/vmctl -s $T/vmd.sock console $1" \
+	    "$T/con.$lib_tag" <>"$T/con.$lib_tag.in" >/dev/null 2>&1 &
+	echo $! >"$T/con.$lib_tag.pid"
+	echo $! >>"$T/sessions"
+}
+
+# con_type TAG TEXT: with printf's escapes; \r is Enter.
+con_type() {
+	# shellcheck disable=SC2059 # the escapes are the point
+	printf "$2" >"$T/con.$1.in"
+}
+
+con_has() {
+	tr -d '\r' <"$T/con.$1" | grep -a -q -e "$2"
+}
+
+# con_wait TAG REGEX [SECONDS]
+con_wait() {
+	wait_for "${3:-60}" con_has "$1" "$2" || {
+		tail -n 20 "$T/con.$1"
+		return 1
+	}
+}
+
+# con_close TAG: as a person does, and it must end.
+con_close() {
+	con_type "$1" '\r~.'
+	wait_for 10 not alive "$(cat "$T/con.$1.pid")"
+}
+
+# ---- Terminal programs, in tmux ----
+
+tm() {
+	tmux -f /dev/null -S "$T/tmux" "$@"
+}
+
+# tm_open COLS ROWS COMMAND
+tm_open() {
+	tm new-session -d -x "$1" -y "$2" "$3"
+	tm set-option -g status off >/dev/null
+	tm resize-window -x "$1" -y "$2"
+}
+
+# tm_keys KEY...: as tmux send-keys names them.
+tm_keys() {
+	tm send-keys "$@"
+}
+
+tm_screen() {
+	tm capture-pane -p
+}
+
+tm_has() {
+	tm_screen | grep -q -e "$1"
+}
+
+# tm_wait REGEX [SECONDS]
+tm_wait() {
+	wait_for "${2:-30}" tm_has "$1" || {
+		tm_screen
+		return 1
+	}
+}
+
+# ---- The end ----
+
+# shellcheck disable=SC2317 # the trap calls it
+lib_clean_up() {
+	[ ! -S "$T/tmux" ] || tm kill-server 2>/dev/null
+	# Each daemon and console is a session of its own.
+	[ ! -e "$T/sessions" ] || while read -r lib_session; do
+		pkill -KILL -s "$lib_session"
+	done <"$T/sessions"
+	if [ $LIB_FAILED -gt 0 ]; then
+		lib_keep=$B/check/$LIB_TEST.files
+		mkdir -p "$lib_keep"
+		find "$T" -maxdepth 1 -type f -exec cp {} "$lib_keep" \;
+	fi
+	rm -rf "$T"
+}
+trap lib_clean_up EXIT
+trap 'exit 129' HUP INT TERM
