@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "shared/err.h"
+#include "shared/str.h"
 
 #define CONF_FILE "/etc/vm.conf"
 #define CONF_SOCKET "/run/vmd.sock"
@@ -31,7 +32,7 @@
 #define CONF_UID_FIRST 70000
 #define CONF_UID_LAST 74095
 
-#define CONF_NAME_BYTES 64 /* vm and switch names, with NUL */
+#define CONF_NAME_BYTES STR_NAME_BYTES /* vm and switch names, with NUL */
 #define CONF_PATH_BYTES 1024
 #define CONF_SOCKET_BYTES 108 /* sun_path, with NUL */
 #define CONF_CMDLINE_BYTES 2048
@@ -240,10 +241,6 @@ void conf_free(struct conf *);
 void conf_defaults(enum conf_scope, void *object);
 /* Set every field to its default (name stays ""). */
 void conf_vm_init(struct conf_vm *);
-/* May this be the name of a VM or switch? */
-bool conf_name_ok(const char *);
-/* A size as in vm.conf, "512M": 0, or -1 if it is none or does not fit. */
-int conf_size(const char *, uint64_t *bytes);
 /* By name; NULL: not found. */
 const struct conf_vm *conf_vm_find(const struct conf *, const char *name);
 const struct conf_switch *conf_switch_find(

@@ -37,8 +37,11 @@ struct conf_parser {
 	struct lex_pos include_at;
 };
 
-/* ---- conf_parse.c ---- */
+/* ---- conf_report.c ---- */
 
+/* Hand on a finding; an error counts. */
+void cp_report(struct conf_parser *, enum conf_level, const struct lex_pos *,
+    const char *text);
 /* Report; always -1. */
 int cp_error(struct conf_parser *, const struct lex_pos *, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -52,6 +55,9 @@ bool cp_is_word(const struct conf_parser *, const char *);
 bool cp_is_punct(const struct conf_parser *, char);
 /* A word that OpenBSD's grammar keeps for itself. */
 bool cp_reserved(const char *);
+
+/* ---- conf_parse.c ---- */
+
 /* Statements of a block up to its brace, or of the file. */
 int cp_block(struct conf_parser *, enum conf_scope, void *target);
 /* One setting of the scope that is set, without the end of its line. */
@@ -59,6 +65,8 @@ int cp_option(struct conf_parser *);
 
 /* ---- conf_value.c: take a value from the input, check it, go past it ---- */
 
+/* Can conf_print() write it so that it is read back the same? */
+bool cp_text_ok(const char *);
 /* One word or string; copies to buf.  at may be NULL. */
 int cp_token(struct conf_parser *, const char *what, char *buf, size_t bytes,
     struct lex_pos *at);
@@ -69,19 +77,39 @@ int cp_path(struct conf_parser *, const char *what, bool absolute, char *buf,
     size_t bytes);
 int cp_number(struct conf_parser *, const char *what, uint64_t min,
     uint64_t max, uint64_t *);
-int cp_owner(struct conf_parser *, struct conf_owner *);
 int cp_name(
     struct conf_parser *, const char *what, char *buf, struct lex_pos *at);
+/* The value of a key that is not CONF_SPECIAL. */
+int cp_value(struct conf_parser *, const struct conf_key *);
+
+/* ---- conf_addr.c: the same ---- */
+
+int cp_owner(struct conf_parser *, struct conf_owner *);
 int cp_lladdr(struct conf_parser *, uint8_t lladdr[6]);
 /* ADDR or ADDR/LEN of AF_INET or AF_INET6; addr: 4 or 16 bytes. */
 int cp_prefix(struct conf_parser *, int af, uint8_t *addr, uint8_t *len);
-/* The value of a key that is not CONF_SPECIAL. */
-int cp_value(struct conf_parser *, const struct conf_key *);
 
 /* ---- conf_stmt.c: CONF_SPECIAL keys ---- */
 
 typedef int cp_stmt_fn(struct conf_parser *);
 /* NULL: the key has no handler (a test looks for that). */
 cp_stmt_fn *cp_special(enum conf_scope, const char *key);
+
+/* ---- conf_vm.c ---- */
+
+cp_stmt_fn stmt_vm, stmt_allow, stmt_disk, stmt_interface, stmt_interfaces,
+    stmt_local_interface, stmt_lladdr, stmt_locked_lladdr;
+
+/*
+ * Room for one more in an array of n that has a power of two of them; NULL
+ * without memory.
+ */
+void *cp_grow(void *list, size_t n, size_t bytes);
+
+/* ---- conf_print.c ---- */
+
+#define CONF_SIZE_BYTES 24
+/* A size without loss in the largest unit that fits, "128G". */
+const char *conf_size_text(char *buf, size_t bytes, uint64_t n);
 
 #endif

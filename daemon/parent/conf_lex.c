@@ -46,7 +46,7 @@ lex_push(struct lex *lx, char *path, char *owned, const char *bytes, size_t len,
 
 	*why = NULL;
 	if (lx->nframes == LEX_DEPTH)
-		*why = "nested too deep; does the file include itself?";
+		*why = "files are nested too deep; does one include itself?";
 	else if (lx->nfiles == LEX_FILES)
 		*why = "too many files are included";
 	if (*why != NULL) {
@@ -240,6 +240,7 @@ lex_expand(struct lex *lx)
 static enum lex_tok
 lex_quoted(struct lex *lx, int quote)
 {
+	const char *bad = NULL;
 	int c, next;
 
 	lex_skip(lx);
@@ -248,11 +249,11 @@ lex_quoted(struct lex *lx, int quote)
 			return (lex_bad(lx, "string has no closing quote"));
 		lex_skip(lx);
 		if (c == quote)
-			return (lx->tok = TOK_STRING);
+			break;
 		if (c == '\n')
 			continue;
 		if (c == '\0')
-			return (lex_bad(lx, "string holds a NUL byte"));
+			bad = "string holds a NUL byte";
 		if (c == '\\') {
 			next = lex_peek(lx);
 			if (next == quote || next == ' ' || next == '\t') {
@@ -261,8 +262,9 @@ lex_quoted(struct lex *lx, int quote)
 			}
 		}
 		if (!lex_add(lx, c))
-			return (lex_bad(lx, "string is too long"));
+			bad = "string is too long";
 	}
+	return (bad != NULL ? lex_bad(lx, bad) : (lx->tok = TOK_STRING));
 }
 
 static bool
@@ -274,14 +276,14 @@ lex_in_word(int c)
 static enum lex_tok
 lex_word(struct lex *lx)
 {
+	bool fits = true;
 	int c;
 
 	while ((c = lex_peek(lx)) != LEX_END && lex_in_word(c)) {
-		if (!lex_add(lx, c))
-			return (lex_bad(lx, "word is too long"));
+		fits = lex_add(lx, c);
 		lex_skip(lx);
 	}
-	return (lx->tok = TOK_WORD);
+	return (fits ? (lx->tok = TOK_WORD) : lex_bad(lx, "word is too long"));
 }
 
 /* Blanks and a comment; gives the byte after them. */

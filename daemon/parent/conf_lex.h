@@ -80,8 +80,10 @@ enum lex_tok lex_next(struct lex *);
 
 bool lex_macro_name(const char *);
 struct lex_macro *lex_macro_find(struct lex *, const char *name);
-/* Define or define again, unless from the command line.  -1: too many or no
- * memory. */
+/*
+ * Define or define again, unless from the command line; only while the token
+ * is TOK_NL or TOK_EOF.  -1: too many or no memory.
+ */
 int lex_macro_set(
     struct lex *, const char *name, const char *value, const struct lex_pos *);
 

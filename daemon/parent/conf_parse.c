@@ -6,156 +6,10 @@
  * Runs in: parent, and vmd -n.  Trusts: nobody.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/parent/conf_int.h"
-
-/* Words that OpenBSD's vm.conf(5) reserves: they never stand for a string. */
-static const char *const reserved[] = { "add", "agentx", "allow", "boot",
-	"cdrom", "context", "delay", "device", "disable", "disk", "down",
-	"enable", "format", "group", "id", "include", "inet6", "instance",
-	"interface", "interfaces", "lladdr", "local", "locked", "memory", "net",
-	"owner", "parallel", "path", "prefix", "rdomain", "sev", "seves",
-	"size", "socket", "staggered", "start", "switch", "up", "vm" };
-
-bool
-cp_reserved(const char *word)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
-		if (strcmp(reserved[i], word) == 0)
-			return (true);
-	return (false);
-}
-
-/* ---- reports ---- */
-
-/* Let every file end here. */
-static void
-cp_stop(struct conf_parser *p)
-{
-	size_t i;
-
-	for (i = 0; i < p->lx.nframes; i++)
-		p->lx.frames[i].pos = p->lx.frames[i].len;
-}
-
-/* The line of a finding, in struct err's size, so that both read the same. */
-static void
-cp_report(struct conf_parser *p, enum conf_level level,
-    const struct lex_pos *at, const char *text)
-{
-	struct err line = { 0 };
-
-	if (at->file != NULL)
-		err_set(&line, EINVAL, "%s:%u:%u: %s%s", at->file, at->line,
-		    at->col, level == CONF_ERROR ? "" : "warning: ", text);
-	else
-		err_set(&line, EINVAL, "%s%s",
-		    level == CONF_ERROR ? "" : "warning: ", text);
-	if (level == CONF_ERROR && p->nerrors++ == 0 && p->e != NULL)
-		*p->e = line;
-	if (p->env->report != NULL)
-		p->env->report(p->env->ctx, level, line.text);
-}
-
-int
-cp_error(struct conf_parser *p, const struct lex_pos *at, const char *fmt, ...)
-{
-	char text[ERR_TEXT_BYTES];
-	va_list ap;
-
-	if (p->nerrors >= CONF_ERRORS_MAX || p->nomem)
-		return (-1);
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	cp_report(p, CONF_ERROR, at, text);
-	if (p->nerrors == CONF_ERRORS_MAX) {
-		cp_report(p, CONF_ERROR, at, "too many errors, giving up here");
-		cp_stop(p);
-	}
-	return (-1);
-}
-
-void
-cp_warn(struct conf_parser *p, const struct lex_pos *at, const char *fmt, ...)
-{
-	char text[ERR_TEXT_BYTES];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	cp_report(p, CONF_WARN, at, text);
-}
-
-int
-cp_nomem(struct conf_parser *p)
-{
-	p->nomem = true;
-	cp_stop(p);
-	return (-1);
-}
-
-static void
-cp_lex_error(void *ctx, const struct lex_pos *at, const char *text)
-{
-	cp_error(ctx, at, "%s", text);
-}
-
-int
-cp_expected(struct conf_parser *p, const char *what)
-{
-	const struct lex *lx = &p->lx;
-
-	switch (lx->tok) {
-	case TOK_BAD:
-		return (-1);
-	case TOK_EOF:
-		return (cp_error(
-		    p, &lx->at, "the file ends where %s should be", what));
-	case TOK_NL:
-		return (cp_error(
-		    p, &lx->at, "the line ends where %s should be", what));
-	case TOK_WORD:
-		if (cp_reserved(lx->text) && what[0] != '"')
-			return (cp_error(p, &lx->at,
-			    "found the keyword \"%s\""
-			    " where %s should be; quote it to mean a name",
-			    lx->text, what));
-		/* FALLTHROUGH */
-	default:
-		return (cp_error(p, &lx->at,
-		    "found \"%.40s\" where %s should "
-		    "be",
-		    lx->text, what));
-	}
-}
-
-/* ---- tokens ---- */
-
-bool
-cp_is_word(const struct conf_parser *p, const char *word)
-{
-	return (p->lx.tok == TOK_WORD && strcmp(p->lx.text, word) == 0);
-}
-
-bool
-cp_is_punct(const struct conf_parser *p, char c)
-{
-	return (p->lx.tok == TOK_PUNCT && p->lx.text[0] == c);
-}
-
-void
-cp_newlines(struct conf_parser *p)
-{
-	while (p->lx.tok == TOK_NL)
-		lex_next(&p->lx);
-}
 
 /* Go to the end of a broken line, over the blocks that begin on it. */
 static void
@@ -179,6 +33,24 @@ cp_skip_line(struct conf_parser *p)
 
 /* ---- statements ---- */
 
+/* 0 if the statement ends here. */
+static int
+cp_line_end(struct conf_parser *p)
+{
+	if (p->lx.tok == TOK_NL || p->lx.tok == TOK_EOF ||
+	    (p->scope != CONF_SCOPE_GLOBAL && cp_is_punct(p, '}')))
+		return (0);
+	if (p->lx.tok == TOK_BAD)
+		return (-1);
+	return (cp_error(p, &p->lx.at,
+	    "found \"%.40s\" where the line should "
+	    "end%s",
+	    p->lx.text,
+	    p->lx.tok != TOK_PUNCT
+		? ""
+		: "; strings with blanks or signs need quotes"));
+}
+
 static int
 cp_macro(struct conf_parser *p, const char *name, const struct lex_pos *at)
 {
@@ -195,8 +67,11 @@ cp_macro(struct conf_parser *p, const char *name, const struct lex_pos *at)
 		    "\"%s\" is a keyword and cannot name a "
 		    "macro",
 		    name));
-	if (cp_string(
-		p, "the value of the macro", value, sizeof(value), NULL) == -1)
+	if (cp_string(p, "value of the macro", value, sizeof(value), NULL) ==
+	    -1)
+		return (-1);
+	/* After the line's end no macro is being read, so none is freed in use. */
+	if (cp_line_end(p) == -1)
 		return (-1);
 	if (lex_macro_find(&p->lx, name) == NULL && p->lx.nmacros == LEX_MACROS)
 		return (cp_error(p, at, "more than %d macros", LEX_MACROS));
@@ -282,15 +157,16 @@ cp_run(
 
 	if (!k->many && (p->seen & bit))
 		return (cp_error(p, at, "\"%s\" is given twice", k->name));
-	p->seen |= bit;
 	p->key = k;
 	p->key_at = *at;
 	if (k->type == CONF_SPECIAL)
 		r = cp_special(p->scope, k->name)(p);
 	else
 		r = cp_value(p, k);
-	if (r == 0)
+	if (r == 0) {
+		p->seen |= bit;
 		cp_given(p, k);
+	}
 	return (r);
 }
 
@@ -318,20 +194,7 @@ cp_option(struct conf_parser *p)
 static int
 cp_statement(struct conf_parser *p)
 {
-	if (cp_option(p) == -1)
-		return (-1);
-	if (p->lx.tok == TOK_NL || p->lx.tok == TOK_EOF ||
-	    (p->scope != CONF_SCOPE_GLOBAL && cp_is_punct(p, '}')))
-		return (0);
-	if (p->lx.tok == TOK_BAD)
-		return (-1);
-	return (cp_error(p, &p->lx.at,
-	    "found \"%.40s\" where the line should "
-	    "end%s",
-	    p->lx.text,
-	    p->lx.tok != TOK_PUNCT
-		? ""
-		: "; strings with blanks or signs need quotes"));
+	return (cp_option(p) == -1 ? -1 : cp_line_end(p));
 }
 
 int
@@ -506,6 +369,12 @@ cp_main(struct conf_parser *p, const char *name, const char *bytes, size_t len)
 	cp_check_refs(p);
 	cp_check_macros(p);
 	return (0);
+}
+
+static void
+cp_lex_error(void *ctx, const struct lex_pos *at, const char *text)
+{
+	cp_error(ctx, at, "%s", text);
 }
 
 int

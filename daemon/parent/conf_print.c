@@ -44,17 +44,16 @@ put_word(FILE *f, const char *s)
 		fputs(s, f);
 }
 
-static void
-put_size(FILE *f, uint64_t n)
+const char *
+conf_size_text(char *buf, size_t bytes, uint64_t n)
 {
-	static const char units[] = "KMGTPE";
+	static const char units[] = "BKMGTPE";
 	unsigned i;
 
 	for (i = 0; n >= 1024 && n % 1024 == 0; i++)
 		n /= 1024;
-	fprintf(f, "%" PRIu64, n);
-	if (i > 0)
-		fputc(units[i - 1], f);
+	snprintf(buf, bytes, "%" PRIu64 "%.1s", n, i == 0 ? "" : units + i);
+	return (buf);
 }
 
 static void
@@ -108,6 +107,8 @@ is_default(const struct conf_key *k, const char *field)
 static void
 put_value(FILE *f, const struct conf_key *k, const char *field)
 {
+	char text[CONF_SIZE_BYTES];
+
 	switch (k->type) {
 	case CONF_FLAG:
 	case CONF_SPECIAL:
@@ -119,7 +120,9 @@ put_value(FILE *f, const struct conf_key *k, const char *field)
 		fprintf(f, "%" PRIu32, *(const uint32_t *)(const void *)field);
 		return;
 	case CONF_SIZE:
-		put_size(f, *(const uint64_t *)(const void *)field);
+		fputs(conf_size_text(text, sizeof(text),
+			  *(const uint64_t *)(const void *)field),
+		    f);
 		return;
 	case CONF_OWNER:
 		put_owner(f, (const struct conf_owner *)(const void *)field);
