@@ -258,6 +258,9 @@ int conf_vm_unsupported(const struct conf_vm *, struct err *e);
 /* Canonical form; parsing it gives an equal conf. */
 void conf_print(FILE *, const struct conf *);
 void conf_print_vm(FILE *, const struct conf_vm *);
+/* With owners as numbers: for a record that is read back by itself, without
+ * the host's users. */
+void conf_print_vm_ids(FILE *, const struct conf_vm *);
 
 /* ---- compare ---- */
 

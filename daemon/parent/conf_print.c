@@ -270,6 +270,16 @@ conf_print_vm(FILE *f, const struct conf_vm *vm)
 	fputs("}\n", f);
 }
 
+void
+conf_print_vm_ids(FILE *f, const struct conf_vm *vm)
+{
+	struct conf_vm copy = *vm;
+
+	copy.owner.user[0] = copy.owner.group[0] = '\0';
+	copy.allow_owner.user[0] = copy.allow_owner.group[0] = '\0';
+	conf_print_vm(f, &copy);
+}
+
 static void
 put_switch(FILE *f, const struct conf_switch *sw)
 {

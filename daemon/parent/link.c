@@ -191,7 +191,7 @@ record_write(const struct vment *v, struct err *e)
 	for (i = 0; i < TOKEN_BYTES; i++)
 		fprintf(f, "%02x", v->token[i]);
 	fprintf(f, "\n--\n");
-	conf_print_vm(f, &v->conf);
+	conf_print_vm_ids(f, &v->conf);
 	bad = ferror(f);
 	if (fclose(f) == EOF || bad ||
 	    renameat(v->p->state_fd, temp, v->p->state_fd, name) == -1)
