@@ -23,15 +23,20 @@ struct dev_ops {
 	const char *name;   /* "uart": in logs and saved state */
 	const char *spec;   /* "16550D datasheet, 8" */
 	size_t state_bytes; /* zeroed memory at dev->state */
+	uint16_t version;   /* of what save() writes; load() refuses others */
+	bool bytes_only;    /* an ISA byte device: wider accesses are split */
 	/* Power-on values; called before the first access and at every reset. */
 	void (*reset)(struct dev *);
 	/* One access to range number `range`; dev->lock is held. vCPU thread. */
 	void (*access)(struct dev *, unsigned range, struct bus_access *);
-	/* Optional below: NULL means nothing to do.  dev->lock is held. */
-	int (*init)(struct dev *, struct err *); /* once, before reset */
+	/* Optional below: NULL means nothing to do. */
+	/* Once, before reset, and once at the end: without the lock. */
+	int (*init)(struct dev *, struct err *);
 	void (*fini)(struct dev *);
+	/* As access: dev->lock is held. */
 	void (*timer)(struct dev *); /* main thread: see mach_ops.timer */
-	int (*save)(struct dev *, struct snap_w *);
+	void (*save)(struct dev *, struct snap_w *);
+	/* Check all of it, then take it; -1: refused, state as before. */
 	int (*load)(struct dev *, struct snap_r *, struct err *);
 };
 
@@ -64,8 +69,19 @@ void dev_timer(struct dev *);
 void dev_access(struct dev *, unsigned range, struct bus_access *);
 /* Set the device's interrupt line; a no-op when it is there already. */
 void dev_irq(struct dev *, bool level);
+/*
+ * Append the device's record (name, version, length, body) / take one back.
+ * -1: the record is not of this device, version or shape; the device is as it
+ * was.  No vCPU may be running.
+ */
+void dev_save(struct dev *, struct snap_w *);
+int dev_load(struct dev *, struct snap_r *, struct err *);
 
-/* What the vm process calls beside the bus.  Each takes the device's lock. */
+/*
+ * What the vm process calls beside the bus.  Each takes the device's lock, and
+ * every mach_ops function is called with it held: so none of these may be
+ * called from inside a mach_ops function.
+ */
 size_t uart_input(struct dev *, const void *, size_t len); /* bytes taken */
 size_t uart_room(struct dev *);
 void uart_break(struct dev *);

@@ -22,14 +22,17 @@ struct mach;
 struct mach_ops {
 	void (*irq)(struct mach *, unsigned gsi, bool level);
 	void (*msi)(struct mach *, uint64_t addr, uint32_t data);
-	uint64_t (*mono_ns)(
-	    struct mach *);               /* CLOCK_MONOTONIC, stops in pause */
-	int64_t (*wall_s)(struct mach *); /* CLOCK_REALTIME */
+	/* CLOCK_MONOTONIC, stops in pause; CLOCK_REALTIME. */
+	uint64_t (*mono_ns)(struct mach *);
+	int64_t (*wall_s)(struct mach *);
 	/* From a vCPU thread; what it asks for happens after the access. */
 	void (*event)(struct mach *, enum mach_event, uint32_t arg);
 	void (*console)(
 	    struct mach *, const void *, size_t); /* UART's output */
-	/* The UART took bytes out of its input queue: more may come. */
+	/*
+	 * There is room in the UART's input queue again, taken_bytes of what
+	 * uart_input() took having left it (0: it was only closed a while).
+	 */
 	void (*console_room)(struct mach *, size_t taken_bytes);
 	/*
 	 * One-shot timer of a device: its ops' timer() is called once at

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control: serves the clients.
+ *
+ * It knows of VMs only what the parent pushes (rows), asks the parent in a
+ * client's name, reads console rings and figures straight from the pages that
+ * VM processes share, and streams them.  It keeps no console byte of its own.
+ *
+ * Runs in: control.  Trusts: the parent.  Not: clients, VM processes, and what
+ * stands in their pages.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "shared/figures.h"
+#include "shared/peer.h"
+#include "shared/proto.h"
+#include "shared/ring.h"
+
+#define CLIENTS_MAX 1024
+#define REQUESTS_MAX 64         /* of one client, unanswered */
+#define CLIENT_LOW (128u << 10) /* queue: go on with a list below it */
+#define CLIENT_QUEUE (1u << 20)
+#define EVENTS_KEPT 64
+#define SAMPLE_LIMIT_MS 100 /* a VM process that does not answer by then */
+
+struct event;
+struct event_base;
+struct client;
+struct control;
+
+/* One attachment of a client to a console. */
+struct attach {
+	TAILQ_ENTRY(attach) entry; /* of the console */
+	struct client *client;
+	struct cons *cons;
+	uint32_t chan;
+	uint32_t credit; /* bytes the client still takes */
+	uint64_t off;    /* next byte to send */
+};
+
+/* A VM's console: its pages, and who looks at it.  One per run of the VM. */
+struct cons {
+	struct control *ctl;
+	struct cvm *vm;    /* NULL: the VM is gone or runs anew */
+	struct peer *link; /* NULL: the run has ended */
+	const void *ring_map;
+	size_t ring_bytes;
+	struct ring_r ring;
+	struct bell_page *bell;
+	int bell_fd;
+	struct event *ev_bell, *ev_rest;
+	uint64_t rung_end; /* ring_end() at the last bell */
+	const struct figures *figures;
+	TAILQ_HEAD(, attach) attached;
+	struct attach *writer;
+	uint32_t input_credit; /* what the VM process still takes */
+	uint32_t sampled;      /* last answer to SAMPLE */
+};
+
+struct cvm {
+	TAILQ_ENTRY(cvm) entry; /* by id */
+	struct control *ctl;
+	struct msg_row row;   /* as the parent has it */
+	struct cons *cons;    /* of the present or last run, or NULL */
+	struct cons *joining; /* its pages are still coming */
+};
+
+/* A request that the parent answers. */
+struct request {
+	TAILQ_ENTRY(request) entry;
+	uint32_t up, down;     /* its number there, and the client's */
+	struct client *client; /* NULL: left */
+};
+
+struct client {
+	TAILQ_ENTRY(client) entry;
+	struct control *ctl;
+	struct peer *peer;
+	struct msg_cred cred;
+	unsigned nrequests;
+	uint32_t subs;
+	struct event *ev_tick;
+	struct timeval interval;
+	bool wants_figures; /* at the end of this round of samples */
+	/* A list under way; reqno 0: none. */
+	struct {
+		uint32_t reqno, flags, after_id;
+		struct vm_ref vm;
+		bool sampling; /* waits for the round to end */
+		bool any;
+	} list;
+	struct attach *chan[CONS_CHANS];
+};
+
+struct control {
+	struct event_base *base;
+	struct peer *parent;
+	int listen_fd;
+	struct event *ev_listen, *ev_accept_again;
+	unsigned nclients;
+	TAILQ_HEAD(, client) clients;
+	TAILQ_HEAD(cvmhead, cvm) vms;
+	TAILQ_HEAD(, request) requests;
+	uint32_t next_request;
+	/* A round of samples. */
+	struct event *ev_round;
+	bool round;
+	uint32_t round_seq;
+	struct msg_event events[EVENTS_KEPT];
+	unsigned nevents; /* ever; the last EVENTS_KEPT are there */
+};
+
+/* control.c */
+struct cvm *cvm_find(struct control *, const struct vm_ref *);
+struct cvm *cvm_id(struct control *, uint32_t id);
+
+/* client.c */
+int client_listen(struct control *, int *fd, struct err *);
+void client_drop(struct client *, const char *why);
+void client_answer(struct control *, struct msg *);
+/* To every client that subscribed to any of subs. */
+void client_push(
+    struct control *, uint32_t subs, enum msg_type, const void *, size_t);
+extern const struct msg_handler from_client[];
+extern const size_t nfrom_client;
+
+/* view.c: rows, figures, rounds of samples */
+int on_list(void *, struct peer *, struct msg *, struct err *);
+int on_subscribe(void *, struct peer *, struct msg *, struct err *);
+void list_go_on(struct client *);
+void view_row(const struct cvm *, struct msg_row *);
+void view_sampled(struct cons *, uint32_t seq);
+void view_client_gone(struct client *);
+
+/* cons.c */
+int cons_open(struct cvm *, int *fd, struct err *);
+void cons_release(struct cons *); /* its VM is gone or runs anew */
+void cons_pump(struct cons *);
+int on_attach(void *, struct peer *, struct msg *, struct err *);
+int on_detach(void *, struct peer *, struct msg *, struct err *);
+int on_credit(void *, struct peer *, struct msg *, struct err *);
+int on_input(void *, struct peer *, struct msg *, struct err *);
+int on_break(void *, struct peer *, struct msg *, struct err *);
+int on_take(void *, struct peer *, struct msg *, struct err *);
+void attach_drop_all(struct client *);
+void attach_pump_all(struct client *);
+
+#endif
