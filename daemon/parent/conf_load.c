@@ -31,15 +31,19 @@ load_user(void *ctx, const char *name, uint32_t *uid)
 	return (0);
 }
 
+/* OpenBSD's wheel is the group of number 0; here that may be called root. */
 static int
 load_group(void *ctx, const char *name, uint32_t *gid)
 {
 	const struct group *gr;
 
 	(void)ctx;
-	if ((gr = getgrnam(name)) == NULL)
+	if ((gr = getgrnam(name)) != NULL)
+		*gid = gr->gr_gid;
+	else if (strcmp(name, "wheel") == 0)
+		*gid = 0;
+	else
 		return (-1);
-	*gid = gr->gr_gid;
 	return (0);
 }
 

@@ -30,7 +30,8 @@ one_user(void *ctx, const char *name, uint32_t *id)
 {
 	(void)ctx;
 	*id = 1234;
-	return (strcmp(name, "alice") == 0 ? 0 : -1);
+	return (
+	    strcmp(name, "alice") == 0 || strcmp(name, "disk") == 0 ? 0 : -1);
 }
 
 static int
@@ -53,6 +54,21 @@ endless_include(void *ctx, const char *from, const char *name, char **bytes,
 	s->includes++;
 	*bytes = strdup("include \"again\"\ninclude \"more\"\n");
 	*len = strlen(*bytes);
+	*path = strdup(name);
+	return (0);
+}
+
+static int
+empty_include(void *ctx, const char *from, const char *name, char **bytes,
+    size_t *len, char **path, struct err *e)
+{
+	struct says *s = ctx;
+
+	(void)from;
+	(void)e;
+	s->includes++;
+	*bytes = strdup("");
+	*len = 0;
 	*path = strdup(name);
 	return (0);
 }
@@ -293,6 +309,43 @@ include_bomb(void)
 }
 
 static void
+include_many(void)
+{
+	struct says s = { 0 };
+	struct conf_env env = {
+		.ctx = &s, .report = say, .include = empty_include
+	};
+	char text[4096] = "";
+	struct conf *c;
+	struct err e;
+	unsigned i;
+
+	for (i = 0; i < LEX_FILES - 1; i++)
+		strcat(text, "include \"x\"\n");
+	CHECK_EQ(conf_parse(&c, "t", text, strlen(text), &env, &e), 0);
+	conf_free(c);
+	strcat(text, "include \"x\"\n");
+	CHECK_EQ(conf_parse(&c, "t", text, strlen(text), &env, &e), -1);
+	CHECK_STR(e.text, "t:64:9: too many files are included");
+}
+
+static void
+defines(void)
+{
+	static const char *const macros[] = { "a=vm x {}", "b=\033[m" };
+	struct conf_env env = { .macros = macros, .nmacros = 1 };
+	struct conf *c;
+	struct err e;
+
+	CHECK_EQ(conf_parse(&c, "t", "$a", 2, &env, &e), 0);
+	CHECK(c != NULL && conf_vm_find(c, "x") != NULL);
+	conf_free(c);
+	env.nmacros = 2;
+	CHECK_EQ(conf_parse(&c, "t", "$a", 2, &env, &e), -1);
+	CHECK_STR(e.text, "-D b has a control character in its value");
+}
+
+static void
 limits(void)
 {
 	char *text = malloc(1 << 20);
@@ -348,6 +401,7 @@ print_round_trip(void)
 		"}\nvm t instance i { enable\n memory 512M\n owner 0\n"
 		" cmdline ''\n interfaces 4 }",
 		"switch \"disk\" { interface \"disk\" }",
+		"vm a { owner \"disk\" }",
 		"agentx context a\nlocal inet6 prefix fd00::\nlocal inet6\n" };
 	struct conf *a, *b;
 	char *text;
@@ -472,6 +526,7 @@ reload(void)
 		 "vm new {}\nvm changed { cpus 2 }\nvm runs { cpus 3 }\n"
 		 "vm same { memory 512M }\nvm runs-same {}\n");
 	struct conf_have have[6];
+	struct conf *more;
 	char text[512];
 	size_t i;
 
@@ -488,6 +543,11 @@ reload(void)
 	CHECK_STR(text, "add:new later:changed later:runs ");
 	diff_text(old, have, 6, old, false, text, sizeof(text));
 	CHECK_STR(text, "");
+	more = must("switch s { interface c }\nswitch t { interface d }\n");
+	diff_text(old, have, 6, more, true, text, sizeof(text));
+	CHECK_STR(text, "switches: ");
+	CHECK(!conf_equal(old, more));
+	conf_free(more);
 	/* A VM that ran with old settings is changed once it has stopped. */
 	have[1].running = false;
 	diff_text(new, have, 6, new, false, text, sizeof(text));
@@ -569,7 +629,108 @@ unsupported(void)
 	conf_free(c);
 }
 
+/* ---- the manual ---- */
+
+/* "Ic a b Ar x" of an .It line: " a b" with Oo, Oc, Ns and the like left out. */
+static void
+item_words(char *line, char *words, size_t bytes)
+{
+	bool key = false;
+	char *w, *save;
+	size_t len = 0;
+
+	words[0] = '\0';
+	for (w = strtok_r(line, " \n", &save); w != NULL;
+	     w = strtok_r(NULL, " \n", &save)) {
+		if (strcmp(w, "Ic") == 0)
+			key = true;
+		else if (strcmp(w, "Oo") == 0 || strcmp(w, "Oc") == 0 ||
+		    strcmp(w, ".It") == 0)
+			continue;
+		else if (strcmp(w, "Ar") == 0 || strcmp(w, "Op") == 0 ||
+		    strcmp(w, "Pq") == 0 || strcmp(w, "Brq") == 0)
+			break;
+		else if (key)
+			len += (size_t)snprintf(words + len, bytes - len,
+			    "%s%s", len == 0 ? "" : " ", w);
+	}
+}
+
+/*
+ * Mark the rows that an item stands for: the longest that it begins with, and
+ * what is left without an optional first word.
+ */
+static bool
+item_rows(const char *words, uint64_t *seen, const struct conf_keys *keys)
+{
+	size_t i, n, len = strlen(words), best = keys->nrows, best_len = 0;
+
+	for (i = 0; i < keys->nrows; i++) {
+		n = strlen(keys->rows[i].name);
+		if (strncmp(words, keys->rows[i].name, n) == 0 &&
+		    (words[n] == '\0' || words[n] == ' ') && n > best_len) {
+			best = i;
+			best_len = n;
+		} else if (n < len && words[len - n - 1] == ' ' &&
+		    strcmp(words + len - n, keys->rows[i].name) == 0)
+			*seen |= (uint64_t)1 << i;
+	}
+	if (best < keys->nrows)
+		*seen |= (uint64_t)1 << best;
+	return (best < keys->nrows);
+}
+
+static void
+manual_line(char *line, int *scope, uint64_t seen[CONF_NSCOPES])
+{
+	char words[256];
+
+	if (strncmp(line, ".Ss Including", 13) == 0 ||
+	    strncmp(line, ".Sh GLOBAL", 10) == 0)
+		*scope = CONF_SCOPE_GLOBAL;
+	else if (strncmp(line, ".Sh SWITCHES", 12) == 0)
+		*scope = CONF_SCOPE_SWITCH;
+	else if (strncmp(line, ".Sh VIRTUAL", 11) == 0)
+		*scope = CONF_SCOPE_VM;
+	else if (strncmp(line, ".Sh", 3) == 0)
+		*scope = -1;
+	else if (*scope == CONF_SCOPE_VM &&
+	    strncmp(line, "their own and separated", 23) == 0)
+		*scope = CONF_SCOPE_IF;
+	else if (*scope == CONF_SCOPE_IF && strncmp(line, ".El", 3) == 0)
+		*scope = CONF_SCOPE_VM;
+	if (*scope == -1 || strncmp(line, ".It ", 4) != 0 ||
+	    strstr(line, "Ic ") == NULL)
+		return;
+	item_words(line, words, sizeof(words));
+	CHECK_MSG(item_rows(words, &seen[*scope], &conf_keys[*scope]),
+	    "the manual has \"%s\", the %s keys have not", words,
+	    conf_keys[*scope].name);
+}
+
+/* vm.conf(5) has an item for each row, and no other. */
+static void
+manual(void)
+{
+	uint64_t seen[CONF_NSCOPES] = { 0 };
+	char line[512];
+	int scope = -1;
+	size_t i, j;
+	FILE *f;
+
+	REQUIRE((f = fopen("man/vm.conf.5", "r")) != NULL);
+	while (fgets(line, sizeof(line), f) != NULL)
+		manual_line(line, &scope, seen);
+	fclose(f);
+	for (i = 0; i < CONF_NSCOPES; i++)
+		for (j = 0; j < conf_keys[i].nrows; j++)
+			CHECK_MSG(seen[i] >> j & 1,
+			    "the manual has no \"%s\" for %s",
+			    conf_keys[i].rows[j].name, conf_keys[i].name);
+}
+
 static const struct tap_case cases[] = {
+	{ "conf keys: the manual has them all", manual },
 	{ "conf keys: names, texts, handlers", keys_are_sane },
 	{ "conf keys: bounds", key_bounds },
 	{ "conf defaults", defaults },
@@ -579,6 +740,8 @@ static const struct tap_case cases[] = {
 	{ "conf warnings do not fail", warnings },
 	{ "conf without callbacks", no_callbacks },
 	{ "conf include bomb ends", include_bomb },
+	{ "conf include of many files ends", include_many },
+	{ "conf macros of the command line", defines },
 	{ "conf limits of VMs, macros, switches", limits },
 	{ "conf base of vmctl load", base },
 	{ "conf print and parse again", print_round_trip },
