@@ -118,7 +118,7 @@ bench: setup
 # ---- Fuzzing: regress/fuzz/fuzz_NAME.c, corpus/NAME, perhaps NAME.dict -----
 
 FUZZ	:= $(patsubst %.c,$(B)/%,$(wildcard regress/fuzz/fuzz_*.c))
-$(FUZZ): $(B)/%: $(B)/%.o $(LIBS)
+$(FUZZ): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
 	$(CC) $(ALLLD) -fsanitize=fuzzer $(INSTR) -o $@ $^ $(LIBS_all)
 fuzzers-here: $(FUZZ)
 

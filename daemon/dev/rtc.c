@@ -238,11 +238,12 @@ rtc_sync(struct dev *d)
 	if (!s->stopped && ns / NS != s->seen_ns / NS) {
 		s->ram[R_C] |= C_UF;
 		t = now_s(d);
-		if (t >= s->alarm_s)
+		if (s->alarm_s - t > DAY_S) /* the host's clock went back */
+			s->alarm_s = alarm_after(s, t - 1);
+		if (t >= s->alarm_s) {
 			s->ram[R_C] |= C_AF;
-		/* The host's clock may have been set, either way. */
-		if (t >= s->alarm_s || s->alarm_s - t > DAY_S)
 			s->alarm_s = alarm_after(s, t);
+		}
 	}
 	s->seen_ns = ns;
 }
