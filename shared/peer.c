@@ -386,6 +386,15 @@ peer_pause(struct peer *p, int paused)
 	    p->rd, EV_READ, 0); /* whole messages may be here already */
 }
 
+void
+peer_become(struct peer *p, enum role other, const struct msg_handler *handlers,
+    size_t nhandlers)
+{
+	p->conf.other = other;
+	p->conf.handlers = handlers;
+	p->conf.nhandlers = nhandlers;
+}
+
 int
 peer_fd(const struct peer *p)
 {

@@ -81,6 +81,12 @@ size_t peer_queued(const struct peer *);
  * reading goes on.
  */
 void peer_pause(struct peer *, int paused);
+/*
+ * The other side has said who it is: from the next message on, also one that
+ * was read already, it is this role, with these handlers.
+ */
+void peer_become(struct peer *, enum role other, const struct msg_handler *,
+    size_t nhandlers);
 int peer_fd(const struct peer *); /* borrowed, for getsockopt */
 void *peer_ctx(const struct peer *);
 /* Block until the queue is empty or limit_ms ran out: -1.  Not in a daemon. */
