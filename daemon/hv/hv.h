@@ -92,4 +92,10 @@ struct hv_ops {
 
 extern const struct hv_ops hv_kvm, hv_fake;
 
+/*
+ * The ioctl requests of hv_kvm once all vCPUs are made and marked, for seccomp
+ * filters; 0 ends.  vcpu: in a vCPU's thread.  main: line, reset, hold, release.
+ */
+extern const unsigned long hv_kvm_vcpu_ioctls[], hv_kvm_main_ioctls[];
+
 #endif

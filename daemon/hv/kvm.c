@@ -525,6 +525,32 @@ kvm_run(struct hv_vcpu *v, struct hv_exit *x)
 	return (kvm_exit_decode(v, x));
 }
 
+const unsigned long hv_kvm_vcpu_ioctls[] = {
+	KVM_RUN,
+	KVM_IRQ_LINE,   /* devices answer in the vCPU's thread */
+	KVM_SIGNAL_MSI, /* likewise */
+	0,
+};
+
+const unsigned long hv_kvm_main_ioctls[] = {
+	KVM_IRQ_LINE,      /* keys, timers, the power button */
+	KVM_GET_CLOCK,     /* hold */
+	KVM_SET_CLOCK,     /* release, reset */
+	KVM_KVMCLOCK_CTRL, /* release */
+	KVM_SET_IRQCHIP,   /* reset, and so is all below */
+	KVM_SET_PIT2,
+	KVM_SET_REGS,
+	KVM_SET_SREGS,
+	KVM_SET_VCPU_EVENTS,
+	KVM_SET_XCRS,
+	KVM_SET_DEBUGREGS,
+	KVM_SET_LAPIC,
+	KVM_SET_MP_STATE,
+	KVM_SET_XSAVE,
+	KVM_SET_MSRS,
+	0,
+};
+
 const struct hv_ops hv_kvm = {
 	.name = "kvm",
 	.vm_open = kvm_vm_open,
