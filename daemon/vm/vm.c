@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The life of a vm process: take a VM's parts from vmm, make the machine, lock
+ * the door, load the kernel, run until the guest or a person ends it.
+ *
+ * The kernel, its command line and the guest are hostile; all of them are
+ * first looked at with both seccomp filters in place.
+ * Runs in: vm process, main thread.  Trusts: vmm, as far as the table goes.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/dev/acpi.h"
+#include "daemon/proc/sandbox.h"
+#include "daemon/vm/figures.h"
+#include "daemon/vm/vm_int.h"
+#include "shared/fd.h"
+#include "shared/log.h"
+
+static void
+vm_state(struct vm *vm, enum vm_state state)
+{
+	vm->state = state;
+	vmlink_event(vm, WHAT_STATE, NULL);
+}
+
+void
+vmproc_end(struct vm *vm, enum vm_what what, const struct err *why)
+{
+	if (vm->ended)
+		return;
+	vm->ended = true;
+	vm->status = what == WHAT_FAILED ? 1 : 0;
+	vmlink_event(vm, what, why);
+	event_base_loopbreak(vm->base);
+}
+
+/* Guest memory is zero: tables, kernel, initrd. */
+static int
+guest_load(void *ctx, struct mem *mem, struct hv_regs *entry, struct err *e)
+{
+	struct vm *vm = ctx;
+	struct boot_conf conf = {
+		.initrd = vm->fd[VMFD_INITRD] != -1 ? &vm->initrd : NULL,
+		.cmdline = vm->spec.cmdline,
+		.ncpus = vm->spec.ncpus,
+	};
+
+	if (acpi_write(mem, vm->spec.ncpus, &conf.rsdp_gpa, e) == -1)
+		return (-1);
+	return (boot_load(&vm->kernel, &conf, mem, entry, e));
+}
+
+static void
+guest_event(
+    void *ctx, enum machine_event what, uint32_t arg, const struct err *why)
+{
+	struct vm *vm = ctx;
+	struct err e;
+
+	switch (what) {
+	case MACHINE_STARTED:
+		vm->state = VM_RUNNING;
+		vmlink_event(vm, WHAT_STEPS, NULL);
+		break;
+	case MACHINE_RESET:
+		err_set(&e, 0, "%s", why->code != 0 ? why->text : "by itself");
+		vmlink_event(vm, WHAT_RESET, &e);
+		break;
+	case MACHINE_POWEROFF:
+		vmproc_end(vm, WHAT_POWEROFF, NULL);
+		break;
+	case MACHINE_EXIT:
+		err_set(&e, EIO, "the guest left with code %u", arg);
+		vmproc_end(vm, WHAT_FAILED, &e);
+		break;
+	case MACHINE_FAILED:
+		vmproc_end(vm, WHAT_FAILED, why);
+		break;
+	}
+}
+
+static void
+guest_console(void *ctx, const void *buf, size_t len)
+{
+	struct vm *vm = ctx;
+
+	ring_write(&vm->console.ring, buf, len);
+}
+
+static size_t
+keys_take(void *ctx, const void *buf, size_t len)
+{
+	return (machine_input(ctx, buf, len));
+}
+
+void
+vmproc_keys(struct vm *vm)
+{
+	vmlink_credit(vm, vmcons_pump(&vm->console, keys_take, vm->machine));
+}
+
+static void
+guest_room(void *ctx)
+{
+	vmproc_keys(ctx);
+}
+
+static void
+guest_poked(void *ctx)
+{
+	vmlink_log_flush(ctx);
+}
+
+static int
+guest_thread(void *ctx, unsigned id, struct err *e)
+{
+	(void)ctx;
+	(void)id;
+	return (sandbox_filter_enter(&filter_vcpu, e));
+}
+
+static const struct machine_ops guest_ops = {
+	.load = guest_load,
+	.event = guest_event,
+	.console = guest_console,
+	.console_room = guest_room,
+	.poked = guest_poked,
+	.thread = guest_thread,
+};
+
+/* What may be made before the door is locked; nothing hostile is looked at. */
+static int
+vm_make(struct vm *vm, struct err *e)
+{
+	struct machine_conf conf = {
+		.name = vm->spec.name,
+		.hv = &hv_kvm,
+		.kvm_fd = vm->fd[VMFD_KVM],
+		.ncpus = vm->spec.ncpus,
+		.mem_bytes = vm->spec.mem_bytes,
+		.hugepages = vm->spec.hugepages != 0,
+		.base = vm->base,
+		.ops = &guest_ops,
+		.ctx = vm,
+	};
+
+	if (vmcons_open(&vm->console, vm->spec.console_bytes, e) == -1)
+		return (-1);
+	vm->figures_fd = figures_open(&vm->figures, vm->spec.ncpus, e);
+	if (vm->figures_fd == -1)
+		return (-1);
+	conf.figures = vm->figures;
+	if (machine_open(&vm->machine, &conf, e) == -1)
+		return (-1);
+	fd_close(&vm->fd[VMFD_KVM]);
+	return (0);
+}
+
+int
+vmproc_go(struct vm *vm, struct err *e)
+{
+	if (vm->fd[VMFD_KVM] == -1 || vm->fd[VMFD_KERNEL] == -1)
+		return (err_set(e, EINVAL, "VM_GO came before %s",
+		    vm->fd[VMFD_KVM] == -1 ? "/dev/kvm" : "the kernel"));
+	vm->state = VM_STARTING;
+	if (vm_make(vm, e) == -1 || sandbox_filter_enter(&filter_vm, e) == -1)
+		return (-1);
+	if (boot_img_fd(&vm->kernel, vm->fd[VMFD_KERNEL], e) == -1)
+		return (err_prefix(e, "kernel"));
+	if (vm->fd[VMFD_INITRD] != -1 &&
+	    boot_img_fd(&vm->initrd, vm->fd[VMFD_INITRD], e) == -1)
+		return (err_prefix(e, "initrd"));
+	return (machine_start(vm->machine, e));
+}
+
+static void
+on_grace(int fd, short what, void *arg)
+{
+	struct err e;
+
+	(void)fd;
+	(void)what;
+	err_set(&e, ETIMEDOUT, "did not shut down in time, powered off");
+	vmproc_end(arg, WHAT_POWEROFF, &e);
+}
+
+/* Ask the guest; a paused one cannot hear, so it is let go first. */
+static int
+op_stop(struct vm *vm, uint32_t grace_ms, struct err *e)
+{
+	struct timeval tv;
+
+	if (grace_ms == 0)
+		grace_ms = vm->spec.grace_ms;
+	if (vm->grace_ev == NULL)
+		vm->grace_ev = evtimer_new(vm->base, on_grace, vm);
+	tv.tv_sec = grace_ms / 1000;
+	tv.tv_usec = (suseconds_t)(grace_ms % 1000) * 1000;
+	if (vm->grace_ev == NULL || evtimer_add(vm->grace_ev, &tv) == -1)
+		return (err_set(e, ENOMEM, "no memory for a timer"));
+	machine_unpause(vm->machine);
+	machine_power_button(vm->machine);
+	vm_state(vm, VM_STOPPING);
+	return (0);
+}
+
+static int
+op_reset(struct vm *vm, struct err *e)
+{
+	struct err why;
+
+	if (machine_reset(vm->machine, e) == -1)
+		return (-1);
+	err_set(&why, 0, "by request");
+	vmlink_event(vm, WHAT_RESET, &why);
+	return (0);
+}
+
+static int
+op_pause(struct vm *vm, struct err *e)
+{
+	if (vm->state != VM_RUNNING)
+		return (err_set(e, EINVAL, "vm %s is %s, not running",
+		    vm->spec.name, vm_state_name(vm->state)));
+	machine_pause(vm->machine);
+	vm_state(vm, VM_PAUSED);
+	return (0);
+}
+
+static int
+op_unpause(struct vm *vm, struct err *e)
+{
+	if (vm->state != VM_PAUSED)
+		return (err_set(e, EINVAL, "vm %s is %s, not paused",
+		    vm->spec.name, vm_state_name(vm->state)));
+	machine_unpause(vm->machine);
+	vm_state(vm, VM_RUNNING);
+	return (0);
+}
+
+int
+vmproc_op(struct vm *vm, const struct msg_vm_op *op, struct err *e)
+{
+	if (vm->machine == NULL)
+		return (err_set(e, EINVAL, "the VM does not run yet"));
+	switch ((enum vm_op)op->op) {
+	case OP_PAUSE:
+		return (op_pause(vm, e));
+	case OP_UNPAUSE:
+		return (op_unpause(vm, e));
+	case OP_RESET:
+		return (op_reset(vm, e));
+	case OP_STOP:
+		return (op_stop(vm, op->grace_ms, e));
+	case OP_KILL:
+		vmproc_end(vm, WHAT_POWEROFF, NULL);
+		return (0);
+	case OP_N:
+		break;
+	}
+	return (err_set(e, EINVAL, "unknown operation %u", op->op));
+}
+
+/* A terminal's signals are not for guests; the daemon's word is. */
+static void
+vm_signals(void)
+{
+	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE,
+		SIGTERM };
+	size_t i;
+
+	for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+static int
+vm_init(struct vm *vm, const struct proc_start *start, struct err *e)
+{
+	size_t i;
+
+	/* vCPU threads do not allocate: one arena will do. */
+	mallopt(M_ARENA_MAX, 1);
+	vm_signals();
+	vm->start = start;
+	vm->figures_fd = -1;
+	for (i = 0; i < VMFD_N; i++)
+		vm->fd[i] = -1;
+	vm->status = 1;
+	if ((vm->base = event_base_new()) == NULL)
+		return (err_set(e, ENOMEM, "no memory for events"));
+	return (vmlink_open(vm, e));
+}
+
+/*
+ * Run until the end.  Nothing is taken apart: the exit does that, and KVM takes
+ * its time with it, when the last word is already sent.
+ */
+int
+vm_run(const struct proc_start *start)
+{
+	static struct vm vm;
+	struct err e;
+
+	if (vm_init(&vm, start, &e) == -1) {
+		log_warnx("%s", e.text);
+		return (1);
+	}
+	event_base_dispatch(vm.base);
+	vmlink_close(&vm);
+	return (vm.status);
+}
