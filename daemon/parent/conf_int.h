@@ -100,6 +100,10 @@ cp_stmt_fn *cp_special(enum conf_scope, const char *key);
 cp_stmt_fn stmt_vm, stmt_allow, stmt_disk, stmt_interface, stmt_interfaces,
     stmt_local_interface, stmt_lladdr, stmt_locked_lladdr;
 
+/* The words for CONF_ALLOW_BOOT and the bits after it. */
+#define CONF_NRIGHTS 6
+extern const char *const conf_rights[CONF_NRIGHTS];
+
 /*
  * Room for one more in an array of n that has a power of two of them; NULL
  * without memory.

@@ -205,17 +205,15 @@ put_disks(FILE *f, const struct conf_vm *vm)
 static void
 put_allow(FILE *f, const struct conf_vm *vm)
 {
-	static const char *const rights[] = { "boot", "memory", "interface",
-		"disk", "cdrom", "instance" };
 	const char *sep = "";
 	unsigned i;
 
 	if (vm->allow == 0)
 		return;
 	fputs("\tallow instance { ", f);
-	for (i = 0; i < sizeof(rights) / sizeof(rights[0]); i++)
+	for (i = 0; i < CONF_NRIGHTS; i++)
 		if (vm->allow & CONF_ALLOW_BOOT << i) {
-			fprintf(f, "%s%s", sep, rights[i]);
+			fprintf(f, "%s%s", sep, conf_rights[i]);
 			sep = ", ";
 		}
 	if (vm->allow & CONF_ALLOW_OWNER) {

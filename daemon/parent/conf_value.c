@@ -184,7 +184,7 @@ cp_number(struct conf_parser *p, const char *what, uint64_t min, uint64_t max,
 
 	if (cp_token(p, what, word, sizeof(word), NULL) == -1)
 		return (-1);
-	for (i = 0, *val = 0; isdigit((unsigned char)word[i]) && i < 19; i++)
+	for (i = 0, *val = 0; i < 19 && isdigit((unsigned char)word[i]); i++)
 		*val = *val * 10 + (unsigned)(word[i] - '0');
 	if (i == 0 || (word[i] != '\0' && !isdigit((unsigned char)word[i])))
 		return (cp_error(

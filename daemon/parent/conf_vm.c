@@ -355,11 +355,12 @@ stmt_locked_lladdr(struct conf_parser *p)
 
 /* ---- allow instance ---- */
 
+const char *const conf_rights[CONF_NRIGHTS] = { "boot", "memory", "interface",
+	"disk", "cdrom", "instance" };
+
 static int
 allow_right(struct conf_parser *p, struct conf_vm *vm)
 {
-	static const char *const rights[] = { "boot", "memory", "interface",
-		"disk", "cdrom", "instance" };
 	size_t i;
 
 	if (cp_is_word(p, "owner")) {
@@ -367,8 +368,8 @@ allow_right(struct conf_parser *p, struct conf_vm *vm)
 		vm->allow |= CONF_ALLOW_OWNER;
 		return (cp_owner(p, &vm->allow_owner));
 	}
-	for (i = 0; i < COUNT(rights); i++)
-		if (cp_is_word(p, rights[i])) {
+	for (i = 0; i < CONF_NRIGHTS; i++)
+		if (cp_is_word(p, conf_rights[i])) {
 			vm->allow |= CONF_ALLOW_BOOT << i;
 			lex_next(&p->lx);
 			return (0);
