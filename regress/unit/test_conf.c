@@ -402,6 +402,7 @@ print_round_trip(void)
 		" cmdline ''\n interfaces 4 }",
 		"switch \"disk\" { interface \"disk\" }",
 		"vm a { owner \"disk\" }",
+		"vm t {}\nvm t instance i { enable\ndisable }",
 		"agentx context a\nlocal inet6 prefix fd00::\nlocal inet6\n" };
 	struct conf *a, *b;
 	char *text;
@@ -478,6 +479,12 @@ equality(void)
 	c = must("vm a { enable\nmemory 512M\ncpus 1\nowner 0\n"
 		 "interfaces 0\nconsole size 256K }");
 	CHECK(conf_equal(plain, c));
+	conf_free(c);
+	conf_free(plain);
+	/* To an instance it makes a difference: it inherits the rest. */
+	plain = must("vm t {}\nvm t instance i {}");
+	c = must("vm t {}\nvm t instance i { memory 512M }");
+	CHECK(!conf_equal(plain, c));
 	conf_free(c);
 	conf_free(plain);
 }
