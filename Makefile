@@ -84,6 +84,27 @@ $(TESTS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_all)
 tests: $(TESTS)
 
+# Flat guests: regress/guests/g_NAME.c on a bare 64-bit CPU; entry also as a
+# bzImage.
+GUESTS	:= $(patsubst regress/guests/g_%.c,$(B)/regress/guests/%.elf,\
+	   $(wildcard regress/guests/g_*.c)) $(B)/regress/guests/entry.bz
+GUESTCF	:= -m64 -std=c17 -O2 $(WARN) -I. -ffreestanding -fno-builtin -fno-pie \
+	   -fno-pic -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
+	   -fcf-protection=none -fno-asynchronous-unwind-tables
+GUESTLD	:= $(LD) -static -nostdlib -z noexecstack \
+	   --no-warn-rwx-segments
+$(B)/regress/guests/%.go: regress/guests/%.c regress/guests/guest.h
+	@mkdir -p $(@D)
+	$(CC) $(GUESTCF) -c -o $@ $<
+$(B)/regress/guests/%.go: regress/guests/%.S regress/guests/start.inc
+	@mkdir -p $(@D)
+	$(CC) $(GUESTCF) -c -o $@ $<
+$(B)/regress/guests/%.elf: regress/guests/pvh.ld $(patsubst %,$(B)/regress/guests/%.go,start_pvh g_% lib)
+	$(GUESTLD) -o $@ -T $^
+$(B)/regress/guests/%.bz: regress/guests/bz.ld $(patsubst %,$(B)/regress/guests/%.go,start_bz g_% lib)
+	$(GUESTLD) --oformat=binary -o $@ -T $^
+tests: $(GUESTS)
+
 # Test tools are one file each.
 TOOLS	:= $(B)/regress/lab/kvmprobe
 $(TOOLS): $(B)/%: $(B)/%.o
