@@ -59,18 +59,16 @@ cp_macro(struct conf_parser *p, const char *name, const struct lex_pos *at)
 	lex_next(&p->lx);
 	if (!lex_macro_name(name))
 		return (cp_error(p, at,
-		    "macro name \"%.40s\" may have letters,"
-		    " digits and \"_\" only, at most %d",
+		    "macro name \"%.40s\" may have letters, digits and "
+		    "\"_\" only, at most %d",
 		    name, LEX_MACRO_BYTES - 1));
 	if (cp_reserved(name))
 		return (cp_error(p, at,
-		    "\"%s\" is a keyword and cannot name a "
-		    "macro",
-		    name));
+		    "\"%s\" is a keyword and cannot name a macro", name));
 	if (cp_string(p, "value of the macro", value, sizeof(value), NULL) ==
 	    -1)
 		return (-1);
-	/* After the line's end no macro is being read, so none is freed in use. */
+	/* At the end of its line no macro is read, so none is freed in use. */
 	if (cp_line_end(p) == -1)
 		return (-1);
 	if (lex_macro_find(&p->lx, name) == NULL && p->lx.nmacros == LEX_MACROS)
@@ -86,6 +84,7 @@ cp_unknown(struct conf_parser *p, const char *first, const struct lex_pos *at)
 {
 	const struct conf_keys *keys = &conf_keys[p->scope];
 	size_t i, n = strlen(first), len;
+	const char *hint = "";
 	char list[160] = "";
 
 	for (i = 0; i < keys->nrows; i++)
@@ -100,11 +99,10 @@ cp_unknown(struct conf_parser *p, const char *first, const struct lex_pos *at)
 	if (p->scope == CONF_SCOPE_GLOBAL)
 		return (
 		    cp_error(p, at, "there is no setting \"%.40s\"", first));
+	if (conf_key_find(CONF_SCOPE_GLOBAL, first) != NULL)
+		hint = "; is a \"}\" missing above?";
 	return (cp_error(p, at, "a%s %s has no setting \"%.40s\"%s",
-	    p->scope == CONF_SCOPE_IF ? "n" : "", keys->name, first,
-	    conf_key_find(CONF_SCOPE_GLOBAL, first) == NULL
-		? ""
-		: "; is a \"}\" missing above?"));
+	    p->scope == CONF_SCOPE_IF ? "n" : "", keys->name, first, hint));
 }
 
 /* The row of one or two words at the input, which is then past them. */

@@ -397,7 +397,7 @@ print_round_trip(void)
 {
 	static const char *const texts[] = { "", "vm a {}",
 		"vm a { boot \"\\\"/x\\\"\"\n cmdline ' \\ \\\"a\\'\t\\\\ b' }",
-		"vm t { owner alice\n allow instance { disk owner alice:staff } "
+		"vm t { owner alice\nallow instance { disk owner alice:staff } "
 		"}\nvm t instance i { enable\n memory 512M\n owner 0\n"
 		" cmdline ''\n interfaces 4 }",
 		"switch \"disk\" { interface \"disk\" }",
@@ -638,7 +638,7 @@ unsupported(void)
 
 /* ---- the manual ---- */
 
-/* "Ic a b Ar x" of an .It line: " a b" with Oo, Oc, Ns and the like left out. */
+/* Of an .It line "Ic a b Ar x" the words "a b"; Oo and Oc are left out. */
 static void
 item_words(char *line, char *words, size_t bytes)
 {
