@@ -44,9 +44,14 @@ const struct proc_desc *proc_find(const char *name);
 /* In the parent, once, before it enters its sandbox: finds its own executable. */
 int proc_init(struct err *);
 
+/*
+ * The user and group _vmd, of control and vmm.  Before the sandbox.  -1 with
+ * words that name the sysusers entry.
+ */
+int proc_daemon_user(uid_t *, gid_t *, struct err *);
+
 struct proc_spawn_conf {
-	const char
-	    *title; /* "" or the VM's name: shown in ps as vmd: vm/NAME */
+	const char *title; /* "" or the VM's name, in ps "vmd: vm/NAME" */
 	uint32_t id;
 	uid_t uid;
 	gid_t gid;

@@ -12,13 +12,18 @@
 
 #include "shared/err.h"
 
-/* One allowed system call.  narg > 0: only with these argument values. */
+/*
+ * One allowed system call.  values: the argument arg must be one of these, 0
+ * ends the list, so that 0 itself can't be in it but as the first of one; NULL:
+ * any.  With bits the argument is compared under that mask: what the mask
+ * leaves of it must be values[0] (which may be 0).
+ */
 struct sandbox_call {
 	int nr; /* SCMP_SYS(read) */
 	const char *why;
-	/* ioctl: the requests; fcntl: the commands; ... 0-terminated, or NULL: any */
 	const unsigned long *values;
 	unsigned arg; /* which argument values are of */
+	unsigned long bits;
 };
 
 /* A seccomp filter: everything else kills the process. */
@@ -34,6 +39,13 @@ enum sandbox_uid {
 	SANDBOX_OWN,    /* a uid of its own, given at the start */
 };
 
+/* What /proc/PID/fd/N may point to, and how many of these.  link NULL ends. */
+struct sandbox_fd {
+	const char *link; /* a part of the link's text: "socket:", "kvm-vm" */
+	unsigned min, max;
+	const char *why;
+};
+
 struct sandbox {
 	const char *name; /* as in the role table */
 	enum sandbox_uid uid;
@@ -41,10 +53,10 @@ struct sandbox {
 	int empty_root;      /* 1: pivot_root to an empty read-only tmpfs */
 	const int *caps;     /* CAP_*, -1-terminated; NULL: none */
 	uint32_t nofile;     /* RLIMIT_NOFILE */
+	uint32_t nproc;      /* RLIMIT_NPROC of its uid; UINT32_MAX: as it is */
 	uint64_t as_bytes;   /* RLIMIT_AS beyond guest memory; 0: unlimited */
 	const struct sandbox_filter *filter; /* of its main thread */
-	/* What it holds at rest beside 0-2, for the test: text, see T65. */
-	const char *fds;
+	const struct sandbox_fd *fds; /* what it may hold, 0-2 too; T65 */
 };
 
 /*

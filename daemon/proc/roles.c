@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/* THE process table. */
+#include <string.h>
+
+#include "daemon/proc/proc.h"
+
+const struct proc_desc proc_table[] = {
+	{
+	    .name = "parent",
+	    .role = ROLE_PARENT,
+	    .sandbox = &sandbox_parent,
+	    .peers = ROLE_CONTROL | ROLE_VMM,
+	},
+	{
+	    .name = "control",
+	    .role = ROLE_CONTROL,
+	    .sandbox = &sandbox_control,
+	    .peers = ROLE_PARENT | ROLE_CLIENT | ROLE_VM,
+	    .nfds = 1,
+	    .run = control_run,
+	},
+	{
+	    .name = "vmm",
+	    .role = ROLE_VMM,
+	    .sandbox = &sandbox_vmm,
+	    .peers = ROLE_PARENT | ROLE_VM,
+	    .nfds = 1,
+	    .run = vmm_run,
+	},
+	{
+	    .name = "vm",
+	    .role = ROLE_VM,
+	    .sandbox = &sandbox_vm,
+	    .peers = ROLE_VMM | ROLE_CONTROL | ROLE_PARENT,
+	    .nfds = 2,
+	    .run = vm_run,
+	},
+};
+const size_t proc_ntable = sizeof(proc_table) / sizeof(proc_table[0]);
+
+const struct proc_desc *
+proc_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < proc_ntable; i++)
+		if (strcmp(proc_table[i].name, name) == 0)
+			return (&proc_table[i]);
+	return (NULL);
+}
