@@ -82,7 +82,13 @@ build/.headers: regress/setup
 TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard regress/*/test_*.c))
 $(TESTS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_all)
-tests: $(TESTS)
+# What a test is made of beside the archives, and a helper of shell tests.
+$(B)/regress/sandbox/test_sandbox: $(B)/regress/sandbox/hostile.o
+$(B)/regress/sandbox/check_live: $(B)/regress/sandbox/check_live.o \
+	   $(B)/regress/lib/live.o $(B)/libdaemon.a $(B)/libshared.a
+	$(CC) $(ALLLD) -o $@ $^ $(LIBS_vmd)
+
+tests: $(TESTS) $(B)/regress/sandbox/check_live
 
 # Flat guests: regress/guests/g_NAME.c on a bare 64-bit CPU; entry also as a
 # bzImage.

@@ -188,7 +188,7 @@ look_root(struct look *l)
 	closedir(dp);
 }
 
-/* /proc/PID belongs to root when the process is not dumpable. */
+/* What is in /proc/PID belongs to root when the process is not dumpable. */
 static void
 look_rest(struct look *l)
 {
@@ -197,7 +197,7 @@ look_rest(struct look *l)
 	struct stat st;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d", (int)l->pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)l->pid);
 	if (stat(path, &st) == -1 || st.st_uid != 0)
 		differs(l, "it can be dumped");
 	snprintf(path, sizeof(path), "/proc/%d/limits", (int)l->pid);
