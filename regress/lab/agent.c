@@ -4,10 +4,11 @@
  * /run/lab/cmd, carries its output (or its terminal) to the host over
  * virtio-serial ports, reports its status and switches the machine off.
  *
- *	agent limit_s dir [rows cols]
+ *	agent limit_s dir [tty]
  *
- * With a size the command gets a terminal of that size; later sizes come as
- * "rows cols" lines on the port lab.size.  A limit of 0 is none.
+ * With "tty" the command waits for regress/lab/attach on the port lab.tty and
+ * gets a terminal; it is hung up when attach goes, and starts anew when attach
+ * comes again, until it ends by itself.  A limit of 0 is none.
  */
 #include <sys/io.h>
 #include <sys/ioctl.h>
@@ -29,7 +30,9 @@
 #define PM1A_CONTROL 0x604 /* of QEMU's PIIX4 */
 #define PM1A_SLP_S5 0x2000 /* SLP_EN, type 0 */
 #define STATUS_LIMIT 124   /* as timeout(1) */
-#define QUIET_MS 200       /* how long what is left behind may hold our pipes */
+#define RECORD_BYTES 4096
+#define QUIET_MS 200 /* how long what is left behind may hold our pipes */
+#define ALONE_S 1800 /* how long nobody need be attached */
 #define NRELAY 2
 
 /* Bytes of one descriptor go to another; from is -1 when that way is closed. */
@@ -39,10 +42,17 @@ struct relay {
 
 struct job {
 	struct relay relay[NRELAY];
-	int size_port; /* -1: no terminal */
-	int tty;
 	pid_t pid;
 	int status; /* -1: it runs */
+};
+
+/* A terminal for attach: what comes from it are records (see attach.c). */
+struct desk {
+	struct job job;
+	const char *dir;
+	int port, tty; /* tty is -1 while nobody is attached */
+	unsigned char in[8192];
+	size_t nin;
 };
 
 static volatile sig_atomic_t time_is_up;
@@ -113,20 +123,6 @@ pass_on(struct relay *r)
 		r->from = -1; /* EIO: the terminal's last user left */
 }
 
-static void
-resize(struct job *j)
-{
-	struct winsize ws = { 0 };
-	char line[64];
-	ssize_t n;
-
-	if ((n = read(j->size_port, line, sizeof(line) - 1)) <= 0)
-		return;
-	line[n] = '\0';
-	if (sscanf(line, "%hu %hu", &ws.ws_row, &ws.ws_col) == 2)
-		ioctl(j->tty, TIOCSWINSZ, &ws);
-}
-
 /* The child: a session of its own, in dir; does not return. */
 static void
 run_command(const char *dir, int in, int out, int errout)
@@ -154,31 +150,10 @@ start_piped(struct job *j, const char *dir)
 	j->relay[1] = (struct relay){ errout[0], port_open("lab.err") };
 	if ((j->pid = fork()) == 0)
 		run_command(dir, null, out[1], errout[1]);
+	if (j->pid == -1)
+		err(1, "fork");
 	close(out[1]);
 	close(errout[1]);
-}
-
-static void
-start_on_tty(struct job *j, const char *dir, const char *rows, const char *cols)
-{
-	struct winsize ws = { 0 };
-	int sub, port;
-
-	ws.ws_row = (unsigned short)atoi(rows);
-	ws.ws_col = (unsigned short)atoi(cols);
-	if ((j->tty = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) == -1 ||
-	    grantpt(j->tty) == -1 || unlockpt(j->tty) == -1 ||
-	    (sub = open(ptsname(j->tty), O_RDWR | O_NOCTTY | O_CLOEXEC)) ==
-		-1 ||
-	    ioctl(sub, TIOCSWINSZ, &ws) == -1)
-		err(1, "terminal");
-	port = port_open("lab.tty");
-	j->relay[0] = (struct relay){ j->tty, port };
-	j->relay[1] = (struct relay){ port, j->tty };
-	j->size_port = port_open("lab.size");
-	if ((j->pid = fork()) == 0)
-		run_command(dir, sub, sub, sub);
-	close(sub);
 }
 
 static void
@@ -199,22 +174,141 @@ reap(struct job *j)
 static void
 attend(struct job *j)
 {
-	struct pollfd p[NRELAY + 1];
+	struct pollfd p[NRELAY];
 	int i, n;
 
 	for (;;) {
 		for (i = 0; i < NRELAY; i++)
 			p[i] = (struct pollfd){ j->relay[i].from, POLLIN, 0 };
-		p[i] = (struct pollfd){ j->size_port, POLLIN, 0 };
-		n = poll(p, NRELAY + 1, QUIET_MS);
+		n = poll(p, NRELAY, QUIET_MS);
 		reap(j);
-		if (j->status != -1 && (n == 0 || j->relay[0].from == -1))
+		if (j->status != -1 && n == 0)
 			return;
 		for (i = 0; i < NRELAY && n > 0; i++)
 			if (p[i].revents != 0)
 				pass_on(&j->relay[i]);
-		if (n > 0 && p[NRELAY].revents & POLLIN)
-			resize(j);
+	}
+}
+
+static void
+desk_resize(struct desk *d, const char *size)
+{
+	struct winsize ws = { 0 };
+
+	if (sscanf(size, "%hu %hu", &ws.ws_row, &ws.ws_col) == 2)
+		ioctl(d->tty, TIOCSWINSZ, &ws);
+}
+
+static void
+desk_hang_up(struct desk *d)
+{
+	if (d->tty == -1)
+		return;
+	close(d->tty); /* SIGHUP for the session */
+	d->tty = -1;
+	d->job.pid = -1; /* its status is nobody's */
+	d->job.status = -1;
+}
+
+/* Attached: "rows cols TERM". */
+static void
+desk_open(struct desk *d, const char *hello)
+{
+	char term[64] = "vt100";
+	int sub;
+
+	desk_hang_up(d);
+	sscanf(hello, "%*u %*u %63s", term);
+	setenv("TERM", term, 1);
+	if ((d->tty = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) == -1 ||
+	    grantpt(d->tty) == -1 || unlockpt(d->tty) == -1 ||
+	    (sub = open(ptsname(d->tty), O_RDWR | O_NOCTTY | O_CLOEXEC)) == -1)
+		err(1, "terminal");
+	desk_resize(d, hello);
+	d->job.relay[0] = (struct relay){ d->tty, d->port };
+	if ((d->job.pid = fork()) == 0)
+		run_command(d->dir, sub, sub, sub);
+	if (d->job.pid == -1)
+		err(1, "fork");
+	close(sub);
+}
+
+/* One record of len bytes, NUL-terminated in place. */
+static void
+desk_record(struct desk *d, unsigned char type, char *body, size_t len)
+{
+	switch (type) {
+	case 'o':
+		desk_open(d, body);
+		break;
+	case 's':
+		desk_resize(d, body);
+		break;
+	case 'd':
+		write_all(d->tty, body, (ssize_t)len);
+		break;
+	}
+}
+
+/* Records are type, length (two bytes, low first), body. */
+static void
+desk_read(struct desk *d)
+{
+	char body[RECORD_BYTES + 1];
+	size_t len;
+	ssize_t n;
+
+	n = read(d->port, d->in + d->nin, sizeof(d->in) - d->nin);
+	if (n <= 0) { /* detached; nothing will tell of the return */
+		d->nin = 0;
+		desk_hang_up(d);
+		poll(NULL, 0, QUIET_MS);
+		return;
+	}
+	d->nin += (size_t)n;
+	while (d->nin >= 3) {
+		len = (size_t)(d->in[1] | d->in[2] << 8);
+		if (len > RECORD_BYTES)
+			errx(1, "a record of %zu bytes", len);
+		if (d->nin < 3 + len)
+			return;
+		memcpy(body, d->in + 3, len);
+		body[len] = '\0';
+		desk_record(d, d->in[0], body, len);
+		d->nin -= 3 + len;
+		memmove(d->in, d->in + 3 + len, d->nin);
+	}
+}
+
+/* Serve attach until the command ends, or nobody came for long. */
+static int
+desk_attend(struct desk *d)
+{
+	struct pollfd p[2];
+	time_t seen = time(NULL);
+	int n;
+
+	for (;;) {
+		p[0] = (struct pollfd){ d->port, POLLIN, 0 };
+		p[1] = (struct pollfd){ d->tty, POLLIN, 0 };
+		n = poll(p, 2, QUIET_MS);
+		reap(&d->job);
+		if (n > 0 && p[1].revents != 0)
+			pass_on(&d->job.relay[0]);
+		if (n > 0 && p[0].revents & POLLIN)
+			desk_read(d);
+		else if (n > 0 && p[0].revents & POLLHUP) {
+			desk_hang_up(d);
+			poll(NULL, 0,
+			    QUIET_MS); /* nothing tells of its return */
+		}
+		if (d->job.status != -1 &&
+		    (n == 0 || d->job.relay[0].from == -1))
+			return (d->job.status);
+		if (d->tty != -1)
+			seen = time(NULL);
+		else if (time(NULL) - seen > ALONE_S)
+			return (0);
 	}
 }
 
@@ -240,22 +334,27 @@ main(int argc, char **argv)
 {
 	struct rlimit files = { 1024, 524288 }; /* as systemd */
 	struct sigaction sa = { .sa_handler = on_alarm };
-	struct job j = { .status = -1, .size_port = -1, .tty = -1 };
+	struct job j = { .status = -1 };
+	struct desk d = { .job.status = -1, .job.pid = -1, .tty = -1 };
+	int status;
 
-	if (argc != 3 && argc != 5)
-		errx(1, "usage: agent limit_s dir [rows cols]");
+	if (argc != 3 && argc != 4)
+		errx(1, "usage: agent limit_s dir [tty]");
 	setrlimit(RLIMIT_NOFILE, &files);
 	sigaction(SIGALRM, &sa, NULL);
-	if (argc == 5)
-		start_on_tty(&j, argv[2], argv[3], argv[4]);
-	else
-		start_piped(&j, argv[2]);
-	if (j.pid == -1)
-		err(1, "fork");
 	alarm((unsigned)atoi(argv[1]));
-	attend(&j);
-	if (time_is_up > 0)
-		fprintf(
-		    stderr, "agent: the time limit of %s s is up\n", argv[1]);
-	switch_off(time_is_up > 0 ? STATUS_LIMIT : j.status);
+	if (argc == 4) {
+		d.dir = argv[2];
+		d.port = port_open("lab.tty");
+		status = desk_attend(&d);
+	} else {
+		start_piped(&j, argv[2]);
+		attend(&j);
+		status = j.status;
+	}
+	if (time_is_up > 0) {
+		warnx("the time limit of %s s is up", argv[1]);
+		status = STATUS_LIMIT;
+	}
+	switch_off(status);
 }
