@@ -176,26 +176,37 @@ parent_closed(void *ctx, struct peer *peer, const struct err *why)
 }
 
 int
-control_run(const struct proc_start *start)
+control_open(
+    struct control *ctl, struct event_base *base, int *link, struct err *e)
 {
-	static struct control ctl;
 	struct peer_conf conf = {
 		.other = ROLE_PARENT,
 		.handlers = from_parent,
 		.nhandlers = sizeof(from_parent) / sizeof(from_parent[0]),
-		.ctx = &ctl,
+		.ctx = ctl,
 		.closed = parent_closed,
 		.queue_bytes = 16u << 20,
 	};
+
+	memset(ctl, 0, sizeof(*ctl));
+	ctl->base = base;
+	ctl->listen_fd = -1;
+	TAILQ_INIT(&ctl->clients);
+	TAILQ_INIT(&ctl->vms);
+	TAILQ_INIT(&ctl->requests);
+	ctl->parent = peer_open(base, link, &conf, e);
+	return (ctl->parent == NULL ? -1 : 0);
+}
+
+int
+control_run(const struct proc_start *start)
+{
+	static struct control ctl;
+	struct event_base *base = event_base_new();
 	int fd = start->link_fd;
 	struct err e;
 
-	ctl.listen_fd = -1;
-	TAILQ_INIT(&ctl.clients);
-	TAILQ_INIT(&ctl.vms);
-	TAILQ_INIT(&ctl.requests);
-	if ((ctl.base = event_base_new()) == NULL ||
-	    (ctl.parent = peer_open(ctl.base, &fd, &conf, &e)) == NULL)
+	if (base == NULL || control_open(&ctl, base, &fd, &e) == -1)
 		return (1);
 	log_to_peer(&ctl.parent);
 	if (sandbox_filter_enter(&filter_control, &e) == -1) {
@@ -203,6 +214,6 @@ control_run(const struct proc_start *start)
 		peer_flush(ctl.parent, 1000);
 		return (1);
 	}
-	event_base_dispatch(ctl.base);
+	event_base_dispatch(base);
 	return (0);
 }

@@ -116,6 +116,9 @@ struct control {
 };
 
 /* control.c */
+/* Ready to be run by the loop; ends it when the parent's link closes. */
+int control_open(
+    struct control *, struct event_base *, int *link, struct err *);
 struct cvm *cvm_find(struct control *, const struct vm_ref *);
 struct cvm *cvm_id(struct control *, uint32_t id);
 
