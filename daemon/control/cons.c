@@ -333,20 +333,22 @@ on_page_ring(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
 	const struct msg_page *m = msg->body;
 	struct cons *c = ctx;
-	size_t bytes = RING_HEAD_BYTES + (size_t)m->bytes;
+	uint32_t size = m->bytes - RING_HEAD_BYTES;
 
 	(void)from;
-	if (c->ring_map != NULL || m->bytes < RING_MIN_BYTES ||
-	    m->bytes > RING_MAX_BYTES || (m->bytes & (m->bytes - 1)) != 0) {
+	if (c->ring_map != NULL ||
+	    m->bytes < RING_HEAD_BYTES + RING_MIN_BYTES ||
+	    size > RING_MAX_BYTES || (size & (size - 1)) != 0) {
 		err_set(e, EINVAL, "a ring of %u bytes", m->bytes);
 		return (link_bad(c, e));
 	}
-	if ((c->ring_map = page_map(msg->fd, bytes, PROT_READ, e)) == NULL)
+	c->ring_map = page_map(msg->fd, m->bytes, PROT_READ, e);
+	if (c->ring_map == NULL)
 		return (link_bad(c, e));
-	c->ring_bytes = bytes;
+	c->ring_bytes = m->bytes;
 	c->ring.head_ro = c->ring_map;
 	c->ring.data = (const uint8_t *)c->ring_map + RING_HEAD_BYTES;
-	c->ring.size = m->bytes;
+	c->ring.size = size;
 	return (0);
 }
 

@@ -149,6 +149,10 @@ parent_apply(struct parent *p, struct conf *new, bool add_only, struct err *e)
 		err_errno(e, "configuration");
 		goto out;
 	}
+	/* One taken back that is just as the file has it needs no action. */
+	for (i = 0; i < h.n; i++)
+		if (conf_vm_find(new, h.row[i].vm->name) != NULL)
+			h.vm[i]->configured = true;
 	for (rc = 0, i = 0; rc == 0 && i < n; i++)
 		rc = apply(p, &acts[i], &h, e);
 	if (!add_only) {

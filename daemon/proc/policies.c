@@ -39,6 +39,8 @@
 
 static const unsigned long zero[] = { 0, 0 };
 static const unsigned long fcntl_flags[] = { F_GETFL, F_SETFL, F_GETFD, 0 };
+static const unsigned long fcntl_seals[] = { F_GETFL, F_SETFL, F_GETFD,
+	F_GET_SEALS, 0 };
 static const unsigned long at_empty_path[] = { AT_EMPTY_PATH, 0 };
 static const unsigned long sig_abort[] = { SIGABRT, 0 };
 
@@ -83,13 +85,13 @@ static const struct sandbox_call calls_control[] = {
 	CALL(epoll_ctl, "event loop: a client comes, goes, is full"),
 	CALL(accept4, "clients"),
 	CALL(getsockopt, "who is it: SO_PEERCRED, SO_PEERGROUPS"),
-	CALL(setsockopt, "a client's send buffer is bounded"),
 	CALL(close, "clients that left"),
 	CALL_MMAP,
 	CALL(munmap, "free; a ring whose VM ended"),
 	CALL(mremap, "realloc"),
 	CALL(brk, "malloc"),
-	CALL_FCNTL,
+	CALL_IF(
+	    fcntl, "non-blocking fds; is a shared page sealed", fcntl_seals, 1),
 	CALL_IF(newfstatat, "fstat: is a ring as large as was said",
 	    at_empty_path, 3),
 	CALL(getpid, "stamped on messages"),

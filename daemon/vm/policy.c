@@ -54,6 +54,7 @@ static const struct sandbox_call vm_calls[] = {
 	{ CALL(clock_gettime), .why = "CPU time of vCPU threads" },
 	{ CALL(rt_sigreturn),
 	    .why = "after a kick that found the wrong thread" },
+	{ CALL(getpid), .why = "a message head of a new link" },
 	{ CALL(exit_group), .why = "the end" },
 };
 

@@ -178,7 +178,8 @@ vm_attach(struct vm *vm)
 	struct msg_attached_vm at = {
 		.id = vm->id, .state = VM_RUNNING, .console_bytes = RING
 	};
-	struct msg_page page = { .id = vm->id, .bytes = RING };
+	struct msg_page page = { .id = vm->id,
+		.bytes = RING_HEAD_BYTES + RING };
 	struct wire *l = &vm->link;
 
 	strlcpy(at.name, "x", sizeof(at.name));
@@ -649,7 +650,7 @@ test_hostile_client(void)
 static void
 test_unsealed(void)
 {
-	struct msg_page page = { .id = 1, .bytes = RING };
+	struct msg_page page = { .id = 1, .bytes = RING_HEAD_BYTES + RING };
 	struct wire cl;
 	struct wire_msg m;
 	struct vm vm, other;
@@ -677,8 +678,10 @@ test_unsealed(void)
 static void
 test_ring_sizes(void)
 {
-	static const uint32_t sizes[] = { 0, 1, RING - 1, RING + 1, 2 * RING,
-		RING_MAX_BYTES * 2u, UINT32_MAX };
+	static const uint32_t sizes[] = { 0, 1, RING_HEAD_BYTES,
+		RING_HEAD_BYTES + RING - 1, RING_HEAD_BYTES + RING + 1,
+		RING_HEAD_BYTES + 2 * RING,
+		RING_HEAD_BYTES + RING_MAX_BYTES * 2u, UINT32_MAX };
 	struct msg_page page = { .id = 1 };
 	struct wire_msg m;
 	struct vm vm;
