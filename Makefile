@@ -115,6 +115,11 @@ tests: $(GUESTS)
 TOOLS	:= $(B)/regress/lab/kvmprobe
 $(TOOLS): $(B)/%: $(B)/%.o
 	$(CC) $(ALLLD) -o $@ $^
+# Tools that need what the tests have.
+RTOOLS	:= $(B)/regress/tui/fakevmd $(B)/regress/tui/grid_svg \
+	   $(B)/regress/bench/tui_200
+$(RTOOLS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
+	$(CC) $(ALLLD) -o $@ $^ $(LIBS_all)
 
 # ---- What installs packages, boots machines, takes time --------------------
 

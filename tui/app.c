@@ -441,12 +441,8 @@ app_model_changed(struct app *app)
 void
 app_tick(struct app *app)
 {
-	int i;
-
-	if (app->status_left > 0 && --app->status_left == 0)
+	if (app->status_left > 0 && --app->status_left == 0) {
 		app->status[0] = '\0';
-	for (i = 0; i < VIEW_N; i++)
-		if (app->views[i]->ops->tick != NULL)
-			app->views[i]->ops->tick(app->views[i]);
-	app->dirty = true; /* the clock has moved */
+		app->dirty = true;
+	}
 }

@@ -41,7 +41,6 @@ struct term_ops {
 	/* Text the user marked: to the clipboard by OSC 52. */
 	void (*copy)(void *, const char *text, size_t len);
 	void (*mouse)(void *, bool on);
-	void (*bell)(void *);
 	void (*redraw)(void *);
 };
 
@@ -100,8 +99,9 @@ void app_draw(const struct app *, struct canvas *);
 void app_input(struct app *, const struct input *);
 /* Bytes between IN_PASTE_BEGIN and IN_PASTE_END, as they come. */
 void app_paste(struct app *, const char *bytes, size_t len, bool last);
-/* Once a second, and whenever the model has changed. */
+/* Once a second: messages go. */
 void app_tick(struct app *);
+/* Before the next app_draw() after the model has changed. */
 void app_model_changed(struct app *);
 
 /* Words on the status line, for some seconds. */

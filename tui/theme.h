@@ -45,7 +45,6 @@
 	X(UNREAD, "unread", TEXT, "the mark of unread console output")         \
 	X(TAB, "tab", CHIP, "an attached console's name")                      \
 	X(TAB_ON, "tab-active", CHIP_ON, "the console that takes the keys")    \
-	X(GAP, "gap", WARN, "the place of console bytes that were lost")       \
 	X(CONSOLE, "console", TEXT, "console cells in the default colours")
 
 enum trole {

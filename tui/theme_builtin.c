@@ -38,6 +38,5 @@ const char theme_builtin[] =
 "unread          221/yellow      default         bold      bold\n"
 "tab             250/white       237/default     -\n"
 "tab-active      16/black        81/cyan         -         reverse\n"
-"gap             203/red         default         -         reverse\n"
 "console         default         default         -\n";
 /* clang-format on */

@@ -21,7 +21,6 @@ struct view_ops {
 	bool (*raw_key)(struct view *, uint32_t key);
 	bool (*mouse)(struct view *, const struct input *, struct rect);
 	bool (*paste)(struct view *, const char *, size_t, bool last);
-	void (*tick)(struct view *);
 	/* The status line when there is no message. */
 	void (*status)(const struct view *, char *buf, size_t);
 	void (*close)(struct view *);
