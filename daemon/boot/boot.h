@@ -50,12 +50,4 @@ extern const struct boot_ops boot_linux, boot_pvh;
 int boot_load(const struct boot_img *, const struct boot_conf *, struct mem *,
     struct hv_regs *entry, struct err *);
 
-/*
- * Physical layout below 1 MiB that the loaders use and the e820 map shows:
- * RAM 0..0x9fbff, reserved 0x9fc00..0xfffff (ACPI tables at BOOT_ACPI_GPA).
- */
-#define BOOT_LOW_RAM_BYTES 0x9fc00
-#define BOOT_ACPI_GPA 0xe0000
-#define BOOT_ACPI_BYTES 0x20000
-
 #endif

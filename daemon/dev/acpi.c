@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/boot/boot.h"
 #include "daemon/dev/acpi.h"
 #include "daemon/dev/aml.h"
 

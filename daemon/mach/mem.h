@@ -15,6 +15,14 @@
 #define MEM_LOW_MAX 0xc0000000ull    /* 3 GiB; above: PCI, APICs, firmware */
 #define MEM_HIGH_BASE 0x100000000ull /* 4 GiB */
 
+/*
+ * Physical layout below 1 MiB, as the e820 map shows it: RAM 0..0x9fbff,
+ * reserved 0x9fc00..0xfffff (ACPI tables at BOOT_ACPI_GPA).
+ */
+#define BOOT_LOW_RAM_BYTES 0x9fc00
+#define BOOT_ACPI_GPA 0xe0000
+#define BOOT_ACPI_BYTES 0x20000
+
 struct mem_slot {
 	uint64_t gpa, len_bytes, off_bytes; /* off: in the memfd */
 };

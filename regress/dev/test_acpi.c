@@ -2,7 +2,6 @@
 /* ACPI: the tables as a guest finds them, and the fixed hardware they name. */
 #include <string.h>
 
-#include "daemon/boot/boot.h"
 #include "daemon/dev/acpi.h"
 #include "daemon/dev/aml.h"
 #include "regress/lib/fakemach.h"
