@@ -154,6 +154,9 @@ flips(void)
 			snap_r_init(&r, w.buf, w.len_bytes);
 			if (dev_load(d, &r, &e) == 0) {
 				taken++;
+				/* Name, version and length have to be right. */
+				if (bit / 8 < strlen(d->ops->name) + 7)
+					bad++;
 				for (n = 0; n < 20; n++)
 					random_access(&fake_board[i]);
 				if (!round_trip(d))
@@ -175,6 +178,63 @@ flips(void)
 		CHECK(again.len_bytes == w.len_bytes &&
 		    memcmp(again.buf, w.buf, w.len_bytes) == 0);
 		snap_w_fini(&again);
+		snap_w_fini(&w);
+		fakemach_close(&f);
+	}
+}
+
+/* One byte of a fresh device's body that no such device can have. */
+static const struct {
+	const struct dev_ops *ops;
+	unsigned off;
+	uint8_t v;
+} impossible[] = {
+	{ &dev_uart, 0, 0x10 },    /* IER */
+	{ &dev_uart, 1, 0xc0 },    /* trigger level, FIFO off */
+	{ &dev_uart, 3, 0x20 },    /* MCR */
+	{ &dev_uart, 7, 0x04 },    /* LSR: parity */
+	{ &dev_uart, 8, 0x00 },    /* MSR: no peer */
+	{ &dev_uart, 9, 2 },       /* a bool */
+	{ &dev_uart, 11, 2 },      /* bytes without a FIFO */
+	{ &dev_uart, 11, 17 },     /* more than a FIFO holds */
+	{ &dev_rtc, 10, 0xa6 },    /* UIP */
+	{ &dev_rtc, 11, 0x82 },    /* SET, and not stopped */
+	{ &dev_rtc, 12, 0x80 },    /* IRQF */
+	{ &dev_rtc, 13, 0x01 },    /* D */
+	{ &dev_rtc, 128, 0x80 },   /* index */
+	{ &dev_rtc, 129, 0x01 },   /* stopped, and no SET */
+	{ &dev_rtc, 136, 0x01 },   /* offset: 2^48 s */
+	{ &dev_rtc, 137, 0x80 },   /* offset: -2^63 s */
+	{ &dev_i8042, 32, 0x02 },  /* status */
+	{ &dev_i8042, 34, 0x80 },  /* pending command */
+	{ &dev_reset_ctl, 0, 4 },  /* RST_CPU */
+	{ &dev_acpi_pm, 0, 0x02 }, /* status */
+	{ &dev_acpi_pm, 2, 0x02 }, /* enable */
+	{ &dev_acpi_pm, 5, 0x20 }, /* SLP_EN */
+	{ &dev_pci_host, 0, 1 },   /* address */
+	{ &dev_pci_host, 4, 0 },   /* vendor */
+};
+
+static void
+refusals(void)
+{
+	struct snap_w w;
+	struct snap_r r;
+	struct err e;
+	struct dev *d;
+	size_t i, at;
+
+	for (i = 0; i < sizeof(impossible) / sizeof(impossible[0]); i++) {
+		fakemach_open(&f, 1 << 20, 1);
+		d = fakemach_add(&f, fakemach_slot(impossible[i].ops));
+		snap_w_init(&w);
+		dev_save(d, &w);
+		at = strlen(d->ops->name) + 7 + impossible[i].off;
+		CHECK(at < w.len_bytes);
+		w.buf[at] = impossible[i].v;
+		snap_r_init(&r, w.buf, w.len_bytes);
+		CHECK_MSG(dev_load(d, &r, &e) == -1, "%s took byte %u = 0x%02x",
+		    d->ops->name, impossible[i].off, impossible[i].v);
 		snap_w_fini(&w);
 		fakemach_close(&f);
 	}
@@ -235,6 +295,9 @@ taken_ports(void)
 	CHECK(dev_open(fakemach_slot(&dev_i8042), &f.m, &e) == NULL);
 	CHECK_EQ(strncmp(e.text, "i8042: ", 7), 0);
 	CHECK_EQ(fake_inb(&f, 0x64), 0x14);
+	while (f.ndevs > 0)
+		dev_close(f.dev[--f.ndevs]);
+	CHECK_EQ(fake_inb(&f, 0x64), 0xff); /* gone with its ports */
 	fakemach_close(&f);
 }
 
@@ -242,6 +305,7 @@ static const struct tap_case cases[] = {
 	{ "T31 every port device: 10^6 random accesses", random_ports },
 	{ "T37 every port, every width", any_width },
 	{ "T51 every bit of saved state flipped", flips },
+	{ "T51 saved state that cannot be", refusals },
 	{ "saved state: lines, and whose it is", loaded_lines },
 	{ "debug_exit", debug_exit },
 	{ "two devices at one port", taken_ports },

@@ -142,7 +142,9 @@ set_and_survive_reset(void)
 	check_time((uint8_t[]){ 0x20, 0x37, 0x12, 0x31, 0x23, 0x59, 0x31, 5 });
 	f.wall_s += 29;
 	check_time((uint8_t[]){ 0x20, 0x38, 1, 1, 0, 0, 0, 6 });
+	wr(B, B_24H | 0x70);
 	dev_reset(rtc);
+	CHECK_EQ(rd(B), B_24H);
 	check_time((uint8_t[]){ 0x20, 0x38, 1, 1, 0, 0, 0, 6 });
 	wr(4, 0x05); /* while it runs */
 	check_time((uint8_t[]){ 0x20, 0x38, 1, 1, 5, 0, 0, 6 });
@@ -242,6 +244,23 @@ alarms(void)
 	CHECK_EQ(rd(C) & 0xa0, 0xa0);
 	alarm_set(0x25, 0x00, 0x00); /* no such hour */
 	CHECK_EQ(fakemach_armed(&f, rtc), ~0ull);
+	down();
+}
+
+/* Unacknowledged, one cause keeps all others from waking anybody. */
+static void
+line_is_up(void)
+{
+	up();
+	rd(C);
+	wr(B, B_24H | 0x10);
+	fakemach_run(&f, NS);
+	CHECK(f.line[IRQ]);
+	wr(A, 0x23);
+	wr(B, B_24H | 0x50); /* 8192 Hz */
+	CHECK_EQ(fakemach_armed(&f, rtc), ~0ull);
+	CHECK_EQ(rd(C) & 0x90, 0x90);
+	CHECK(fakemach_armed(&f, rtc) <= f.mono_ns + NS / 8192 + 1);
 	down();
 }
 
@@ -389,6 +408,7 @@ static const struct tap_case cases[] = {
 	{ "rtc update-ended interrupt", update_ended },
 	{ "rtc periodic interrupt at every rate", periodic },
 	{ "rtc alarm", alarms },
+	{ "rtc with its line up arms no timer", line_is_up },
 	{ "T32 rtc: alarm flood", alarm_flood },
 	{ "T32 rtc: clocks at 1970, 2038, 2100, 2^32 and the ends",
 	    odd_clocks },

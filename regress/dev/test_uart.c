@@ -106,10 +106,14 @@ output_interrupt(void)
 	CHECK_EQ(f.console_bytes, 16);
 	CHECK(memcmp(f.console, "abcdefghijklmnop", 16) == 0);
 	CHECK_EQ(in(LSR), 0x60);
+	CHECK_EQ(in(IIR), 0xc2);
+	CHECK_EQ(in(IIR), 0xc1);
 	out(IER, 0);
 	CHECK(!f.line[IRQ]);
 	out(IER, 0x02); /* Linux's THRE test: shows again */
 	CHECK_EQ(in(IIR), 0xc2);
+	out(IER, 0x02); /* not when it was enabled already */
+	CHECK_EQ(in(IIR), 0xc1);
 	down();
 }
 
@@ -211,8 +215,10 @@ loopback(void)
 		CHECK_EQ(in(MSR) >> 4,
 		    (v & 1 ? 2 : 0) | (v & 2 ? 1 : 0) | (v & 4) | (v & 8));
 	}
-	out(MCR, 0x14);
+	out(MCR, 0x10);
 	in(MSR);
+	out(MCR, 0x14);
+	CHECK_EQ(in(MSR), 0x40);
 	out(MCR, 0x10);
 	CHECK_EQ(in(MSR), 0x04); /* RI's end shows, its start did not */
 	out(DATA, 'L');
