@@ -12,7 +12,8 @@
 #define ICR_SIPI 0x4600
 #define IPI_VEC 0x31
 
-extern uint8_t ap_begin[], ap_end[];
+extern const uint8_t ap_begin[];
+extern const uint32_t ap_bytes;
 void ap_main(void);
 
 static volatile uint32_t nup, nipi, nspin;
@@ -58,7 +59,7 @@ guest(void)
 	if (madt == NULL)
 		return;
 	to = (uint8_t *)AP_GPA;
-	for (i = 0; i < (uint32_t)(ap_end - ap_begin); i++)
+	for (i = 0; i < ap_bytes; i++)
 		to[i] = ap_begin[i];
 	for (i = 0; i < 200; i++) /* time for one that should not run */
 		(void)inb(UART + 7);
