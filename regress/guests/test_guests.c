@@ -5,7 +5,7 @@
  *
  * usage: test_guests [-g group] [-t file] [-k] [name ...]
  *	-g group	only those of the group
- *	-k		show what each printed, good or bad
+ *	-k		show what each prints while it does
  *	-t file		another table than regress/guests/guests.ini
  *
  * Exit status 77 where /dev/kvm cannot be opened.
@@ -50,11 +50,12 @@ struct run {
 	const volatile uint64_t *counter;
 	struct boot_img kernel, initrd;
 	uint8_t *initrd_data;
+	bool has_initrd;
 	char answers[INI_WORD], *next;
 	unsigned resets;
 	uint64_t held_at;
 	long rss_kb;
-	bool ended, ok;
+	bool ended, ok, show;
 	char why[512];
 	/* The console callback's, under lock. */
 	pthread_mutex_t lock;
@@ -100,7 +101,7 @@ run_load(void *ctx, struct mem *mem, struct hv_regs *regs, struct err *e)
 	struct boot_conf conf = {
 		.cmdline = ini_get(r->conf, "cmdline", ""),
 		.ncpus = (unsigned)ini_num(r->conf, "cpus", 1),
-		.initrd = r->initrd_data == NULL ? NULL : &r->initrd,
+		.initrd = r->has_initrd ? &r->initrd : NULL,
 	};
 
 	r->counter = mem_ptr(mem, COUNTER_GPA, sizeof(*r->counter));
@@ -117,6 +118,8 @@ run_console(void *ctx, const void *data, size_t len)
 	const char *p = data;
 	size_t i;
 
+	if (r->show)
+		fwrite(data, 1, len, stdout);
 	pthread_mutex_lock(&r->lock);
 	for (i = 0; i < len; i++) {
 		if (r->ntail == TAIL_BYTES) {
@@ -129,7 +132,7 @@ run_console(void *ctx, const void *data, size_t len)
 		if (p[i] == '\n' && r->ntail >= 3 &&
 		    memcmp(r->tail + r->ntail - 3, "up\n", 3) == 0)
 			r->nlines++;
-		if (p[i] == '?') {
+		if (p[i] == '?' && r->answers[0] != '\0') {
 			atomic_fetch_add(&r->prompts, 1);
 			event_active(r->asked, 0, 0);
 		}
@@ -308,22 +311,38 @@ on_timeout(int fd, short what, void *ctx)
 }
 
 static int
-open_images(struct run *r, struct err *e)
+open_image(struct boot_img *img, const char *name, struct err *e)
 {
 	const char *dir;
 	char path[512];
-	size_t i, n;
 	int fd;
 
 	dir = getenv("B");
-	snprintf(path, sizeof(path), "%s/regress/guests/%s",
-	    dir == NULL ? "build" : dir, ini_get(r->conf, "kernel", "?"));
+	if (*name == '/')
+		snprintf(path, sizeof(path), "%s", name);
+	else
+		snprintf(path, sizeof(path), "%s/regress/guests/%s",
+		    dir == NULL ? "build" : dir, name);
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		return (err_errno(e, "%s", path));
-	if (boot_img_fd(&r->kernel, fd, e) == -1)
+	if (boot_img_fd(img, fd, e) == -1)
 		return (err_prefix(e, "%s", path));
-	if ((n = ini_num(r->conf, "initrd", 0)) == 0)
+	return (0);
+}
+
+static int
+open_images(struct run *r, struct err *e)
+{
+	const char *initrd;
+	size_t i, n;
+
+	if (open_image(&r->kernel, ini_get(r->conf, "kernel", "?"), e) == -1)
+		return (-1);
+	if ((initrd = ini_get(r->conf, "initrd", NULL)) == NULL)
 		return (0);
+	r->has_initrd = true;
+	if ((n = strtoul(initrd, NULL, 10)) == 0)
+		return (open_image(&r->initrd, initrd, e));
 	if ((r->initrd_data = malloc(n)) == NULL)
 		return (err_errno(e, "initrd"));
 	for (i = 0; i < n; i++)
@@ -386,13 +405,14 @@ run_one(const struct ini_section *conf, int kvm_fd, bool show)
 	static struct run r;
 
 	r.conf = conf;
+	r.show = show;
 	pthread_mutex_init(&r.lock, NULL);
 	snprintf(
 	    r.answers, sizeof(r.answers), "%s", ini_get(conf, "prompt", ""));
 	r.next = r.answers;
 	run_loop(&r, kvm_fd);
 	printf("%s %s: %s\n", r.ok ? "ok" : "not ok", conf->name, r.why);
-	if (!r.ok || show)
+	if (!r.ok && !show)
 		printf("%s%s", r.tail, r.ntail > 0 ? "\n" : "");
 	fflush(stdout);
 	return (r.ok ? 0 : 1);
