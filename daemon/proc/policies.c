@@ -23,27 +23,16 @@
 #define CALLS(f) f, sizeof(f) / sizeof(f[0])
 #define MANY 65536
 
-/* clang-format off: one row a line */
-#define CALL(name, why)                                                        \
-	{                                                                      \
-		SCMP_SYS(name), why, NULL, 0, 0                                \
-	}
-#define CALL_IF(name, why, values, arg)                                        \
-	{                                                                      \
-		SCMP_SYS(name), why, values, arg, 0                            \
-	}
-#define CALL_MASK(name, why, values, arg, bits)                                \
-	{                                                                      \
-		SCMP_SYS(name), why, values, arg, bits                         \
-	}
+/* clang-format off */
+#define CALL(name, why) { SCMP_SYS(name), why, NULL, 0, 0 }
+#define CALL_IF(name, why, values, arg) { SCMP_SYS(name), why, values, arg, 0 }
+#define CALL_MASK(name, why, values, arg, bits)				\
+	{ SCMP_SYS(name), why, values, arg, bits }
 
 static const unsigned long zero[] = { 0, 0 };
 static const unsigned long fcntl_flags[] = { F_GETFL, F_SETFL, 0 };
 static const unsigned long fcntl_seals[] = {
-	F_GETFL,
-	F_SETFL,
-	F_GET_SEALS,
-	0,
+	F_GETFL, F_SETFL, F_GET_SEALS, 0,
 };
 static const unsigned long at_empty_path[] = { AT_EMPTY_PATH, 0 };
 static const unsigned long sig_abort[] = { SIGABRT, 0 };

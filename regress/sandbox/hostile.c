@@ -163,11 +163,8 @@ try_int80(void)
 	return (r);
 }
 
-/* clang-format off: one row a line */
-#define ROW(id, nr)                                                            \
-	{                                                                      \
-#id, nr, try_##id                                              \
-	}
+/* clang-format off */
+#define ROW(id, nr) { #id, nr, try_##id }
 const struct attempt attempts[] = {
 	ROW(open, SYS_open),
 	ROW(openat, SYS_openat),
