@@ -27,6 +27,7 @@ main(int argc, char **argv)
 	/* Executed by the parent: no option of a person's applies. */
 	if (argc > 1 && strcmp(argv[1], "-P") == 0)
 		proc_child_main(argc, argv);
+	close_range(STDERR_FILENO + 1, ~0u, 0); /* whoever starts us: T65 */
 	if ((macros = calloc((size_t)argc, sizeof(*macros))) == NULL)
 		fatal("calloc");
 	while ((c = getopt(argc, argv, "D:df:nv")) != -1) {

@@ -316,7 +316,7 @@ static const struct sandbox_fd fds_parent[] = {
 	{ "/vmd", 1, 1, "the executable, O_PATH" },
 	{ "/lock", 1, 1, "state directory" },
 	{ "/vm", 1, 1, "records and rendezvous sockets" },
-	{ "pipe:", 0, 3, "stdio in the foreground" },
+	{ "pipe:", 2, 5, "libevent: signals; stdio in the foreground" },
 	{ "/dev/pts/", 0, 3, "the same" },
 	{ "/dev/tty", 0, 3, "the same" },
 	{ "/", 0, 3, "the same" },
@@ -337,6 +337,7 @@ static const struct sandbox_fd fds_control[] = {
 	{ "[eventpoll]", 1, 1, "event loop" },
 	{ "[eventfd]", 0, MANY, "bells of consoles" },
 	{ "/dev/null", 3, 3, "stdio" },
+	{ "pipe:", 2, 2, "libevent: signals, of which it has none" },
 	{ NULL, 0, 0, NULL },
 };
 const struct sandbox sandbox_control = {
@@ -355,6 +356,7 @@ static const struct sandbox_fd fds_vmm[] = {
 	{ "socket:", 1, MANY, "parent and VMs" },
 	{ "[eventpoll]", 1, 1, "event loop" },
 	{ "/dev/null", 3, 3, "stdio" },
+	{ "pipe:", 2, 2, "libevent: signals, of which it has none" },
 	{ NULL, 0, 0, NULL },
 };
 const struct sandbox sandbox_vmm = {
@@ -378,6 +380,7 @@ static const struct sandbox_fd fds_vm[] = {
 	{ "[eventfd]", 0, 256, "kicks, bell" },
 	{ "[timerfd]", 0, 8, "clocks" },
 	{ "/dev/null", 3, 3, "stdio" },
+	{ "pipe:", 2, 2, "libevent: signals, of which it has none" },
 	{ NULL, 0, 0, NULL },
 };
 const struct sandbox sandbox_vm = {
