@@ -129,9 +129,8 @@ build/.setup: regress/setup
 	@mkdir -p build
 	@touch $@
 
-demo: setup
-	@$(MAKE) --no-print-directory -s all $(TOOLS)
-	@B=$(B) guests/demo
+demo:
+	@+B=$(B) SAN=$(SAN) MAKE='$(MAKE)' guests/demo
 
 check: setup
 	$(MAKE) all tests $(TOOLS)
@@ -182,7 +181,7 @@ install: all
 	$(call put,755,$(B)/vmtop,$(D)/bin/vmtop)
 	$(foreach s,1 5 8,$(call put_each,644,$(wildcard man/*.$(s)),$(D)/share/man/man$(s)) &&) :
 	$(call put_each,644,$(wildcard themes/*.theme),$(D)/share/vmtop/themes)
-	$(call put,644,etc/vm.conf,$(D)/share/doc/vmd/examples/vm.conf)
+	$(call put,644,etc/vm.conf.example,$(D)/share/doc/vmd/examples/vm.conf)
 	$(call put,644,etc/sysusers.conf,$(DESTDIR)$(UNITS)/sysusers.d/vmd.conf)
 	sed 's,@sbin@,$(PREFIX)/sbin,' etc/vmd.service >$(B)/vmd.service
 	$(call put,644,$(B)/vmd.service,$(DESTDIR)$(UNITS)/systemd/system/vmd.service)
