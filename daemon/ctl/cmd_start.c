@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vmctl start: run a VM of vm.conf(5), or one made up on the spot.  Settings
+ * are checked here as far as they can be; vmd refuses by name what it cannot
+ * start.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/ctl/cmd.h"
+#include "daemon/ctl/cons.h"
+#include "daemon/ctl/fmt.h"
+#include "shared/fd.h"
+#include "shared/size.h"
+#include "shared/str.h"
+
+#define DISKS_MAX 64
+#define NICS_MAX 64
+
+struct start {
+	struct msg_start m;
+	int kernel_fd; /* -b, or -1 */
+	bool console, steps;
+	uint32_t nics, switches;
+	struct msg_started started;
+};
+
+/* The kernel is opened here, with the rights of who asks. */
+static int
+opt_kernel(struct start *s, const char *path, struct err *e)
+{
+	struct stat st;
+
+	fd_close(&s->kernel_fd);
+	s->kernel_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (s->kernel_fd == -1)
+		return (err_errno(e, "kernel %s", path));
+	if (fstat(s->kernel_fd, &st) == -1)
+		return (err_errno(e, "kernel %s", path));
+	if (!S_ISREG(st.st_mode))
+		return (err_set(
+		    e, EINVAL, "kernel %s is not a regular file", path));
+	s->m.set |= START_KERNEL;
+	return (0);
+}
+
+/* An image must be there; the path goes to vmd absolute. */
+static int
+image_path(
+    char *dst, size_t size, const char *what, const char *path, struct err *e)
+{
+	char *abs;
+
+	if ((abs = realpath(path, NULL)) == NULL)
+		return (err_errno(e, "%s %s", what, path));
+	if (strlcpy(dst, abs, size) >= size) {
+		free(abs);
+		return (err_set(e, ENAMETOOLONG,
+		    "the path of %s %s is longer than %zu bytes", what, path,
+		    size - 1));
+	}
+	free(abs);
+	return (0);
+}
+
+static int
+opt_disk(struct start *s, const char *arg, struct err *e)
+{
+	static const char *const formats[] = { "raw:", "qcow2:" };
+	char path[PATH_BYTES];
+	const char *name = arg;
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		if (strncmp(arg, formats[i], strlen(formats[i])) == 0)
+			name = arg + strlen(formats[i]);
+	if (s->m.ndisks == DISKS_MAX)
+		return (err_set(e, EINVAL, "more than %d disks", DISKS_MAX));
+	if (image_path(path, sizeof(path), "disk", name, e) == -1)
+		return (-1);
+	if (s->m.ndisks++ == 0)
+		memcpy(s->m.disk, path, sizeof(s->m.disk));
+	return (0);
+}
+
+static int
+opt_boot_device(struct start *s, const char *arg, struct err *e)
+{
+	static const char *const names[] = { "cdrom", "disk", "net" };
+	int i;
+
+	if ((i = ctl_pick(names, 3, "boot device", arg, e)) == -1)
+		return (-1);
+	s->m.bootdev = (uint32_t)i + 1;
+	return (0);
+}
+
+static int
+number(const char *what, const char *text, uint32_t min, uint32_t max,
+    uint32_t *n, struct err *e)
+{
+	unsigned long v;
+	char *end;
+
+	errno = 0;
+	v = strtoul(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' ||
+	    v < min || v > max)
+		return (err_set(e, EINVAL,
+		    "%s \"%s\": a number from %" PRIu32 " to %" PRIu32
+		    " is needed",
+		    what, text, min, max));
+	*n = (uint32_t)v;
+	return (0);
+}
+
+static int
+opt_memory(struct start *s, const char *arg, struct err *e)
+{
+	if (size_parse(arg, &s->m.mem_bytes, e) == -1)
+		return (err_prefix(e, "memory"));
+	if (s->m.mem_bytes < (1u << 20))
+		return (
+		    err_set(e, EINVAL, "memory \"%s\" is less than 1M", arg));
+	s->m.set |= START_MEMORY;
+	return (0);
+}
+
+static int
+opt_cmdline(struct start *s, const char *arg, struct err *e)
+{
+	if (strlcpy(s->m.cmdline, arg, sizeof(s->m.cmdline)) >=
+	    sizeof(s->m.cmdline))
+		return (err_set(e, EINVAL,
+		    "the kernel's command line is longer than %zu bytes",
+		    sizeof(s->m.cmdline) - 1));
+	s->m.set |= START_CMDLINE;
+	return (0);
+}
+
+static int
+opt_switch(struct start *s, const char *arg, struct err *e)
+{
+	if (!str_valid_name(arg))
+		return (
+		    err_set(e, EINVAL, "\"%s\" is no name of a switch", arg));
+	if (s->switches++ == NICS_MAX)
+		return (err_set(e, EINVAL, "more than %d switches", NICS_MAX));
+	return (0);
+}
+
+static int
+opt_template(struct start *s, const char *arg, struct err *e)
+{
+	if (!vm_name_ok(arg))
+		return (err_set(e, EINVAL, "\"%s\" is no name of a vm", arg));
+	strlcpy(s->m.template_name, arg, sizeof(s->m.template_name));
+	return (0);
+}
+
+static int
+start_opt(struct start *s, int ch, const char *arg, struct err *e)
+{
+	switch (ch) {
+	case 'B':
+		return (opt_boot_device(s, arg, e));
+	case 'b':
+		return (opt_kernel(s, arg, e));
+	case 'C':
+		s->m.set |= START_CPUS;
+		return (number("cpus", arg, 1, VM_CPUS_MAX, &s->m.ncpus, e));
+	case 'c':
+		s->console = true;
+		return (0);
+	case 'd':
+		return (opt_disk(s, arg, e));
+	case 'i':
+		return (number("interfaces", arg, 0, NICS_MAX, &s->nics, e));
+	case 'k':
+		return (opt_cmdline(s, arg, e));
+	case 'L':
+		s->m.local = 1;
+		return (0);
+	case 'm':
+		return (opt_memory(s, arg, e));
+	case 'n':
+		return (opt_switch(s, arg, e));
+	case 'r':
+		return (image_path(
+		    s->m.cdrom, sizeof(s->m.cdrom), "CD-ROM", arg, e));
+	case 't':
+		return (opt_template(s, arg, e));
+	case 'v':
+		s->steps = true;
+		return (0);
+	default:
+		return (CMD_USAGE);
+	}
+}
+
+static void
+on_started(void *arg, const struct msg *m)
+{
+	struct start *s = arg;
+
+	if (m->type == MSG_STARTED)
+		memcpy(&s->started, m->body, sizeof(s->started));
+}
+
+static int
+start_console(
+    struct ctl *ctl, const struct start *s, const char *name, struct err *e)
+{
+	struct cons_conf conf = { .name = name };
+
+	conf.vm.id = s->started.id;
+	return (cons_run(ctl, &conf, e));
+}
+
+static int
+start_vm(struct ctl *ctl, struct start *s, const char *name, struct err *e)
+{
+	if (vm_ref_parse(&s->m.vm, name, e) == -1)
+		return (-1);
+	/* Each -n is of an interface; -i may count more of them. */
+	s->m.nifs = s->nics > s->switches ? s->nics : s->switches;
+	if (ctl_connect(ctl, NULL, e) == -1 ||
+	    client_call(ctl->client, MSG_START,
+		s->kernel_fd != -1 ? &s->kernel_fd : NULL, &s->m, sizeof(s->m),
+		on_started, s, e) == -1)
+		return (-1);
+	ctl_note(
+	    "started vm %s successfully, id %" PRIu32, name, s->started.id);
+	if (s->steps || ctl->verbose)
+		fmt_steps(stdout, &s->started);
+	if (fflush(stdout) == EOF)
+		return (err_errno(e, "standard output"));
+	return (s->console ? start_console(ctl, s, name, e) : 0);
+}
+
+static int
+start_run(struct ctl *ctl, int argc, char **argv, struct err *e)
+{
+	struct start s = { .kernel_fd = -1 };
+	int ch, r = 0;
+
+	optind = 0;
+	while (r == 0 && (ch = getopt(argc, argv, cmd_start.opts)) != -1)
+		r = start_opt(&s, ch, optarg, e);
+	if (r == 0 && argc - optind != 1)
+		r = CMD_USAGE;
+	if (r == 0)
+		r = start_vm(ctl, &s, argv[optind], e);
+	fd_close(&s.kernel_fd);
+	return (r);
+}
+
+const struct cmd cmd_start = {
+	.name = "start",
+	.opts = "B:b:C:cd:i:k:Lm:n:r:t:v",
+	.usage = "[-cLv] [-B device] [-b path] [-C cpus] [-d disk] "
+		 "[-i count] [-k cmdline] [-m size] [-n switch] [-r path] "
+		 "[-t name] id | name",
+	.min_args = 1,
+	.max_args = 1,
+	.run = start_run,
+};
