@@ -376,11 +376,11 @@ static const struct sandbox_fd fds_vm[] = {
 	{ "[eventpoll]", 1, 1, "event loop" },
 	{ "kvm-vm", 1, 1, "the VM" },
 	{ "kvm-vcpu", 1, 64, "its CPUs" },
-	{ "memfd:", 1, 8, "guest memory, ring, bell, figures" },
-	{ "[eventfd]", 0, 256, "kicks, bell" },
-	{ "[timerfd]", 0, 8, "clocks" },
+	{ "memfd:", 4, 4, "guest memory, ring, bell, figures" },
+	{ "[eventfd]", 2, 2, "its vCPUs wake it, it wakes control" },
 	{ "/dev/null", 3, 3, "stdio" },
 	{ "pipe:", 2, 2, "libevent: signals, of which it has none" },
+	{ "/", 1, 2, "kernel and initrd, to load again at a reset" },
 	{ NULL, 0, 0, NULL },
 };
 const struct sandbox sandbox_vm = {
