@@ -31,7 +31,6 @@ static const struct sandbox_call vm_calls[] = {
 	{ CALL(write), .why = "eventfds: wake, the console's bell" },
 	{ CALL(recvmsg), .why = "messages" },
 	{ CALL(sendmsg), .why = "messages, pages for a new control" },
-	{ CALL(getpid), .why = "in the head of every message" },
 	{ CALL(accept4), .why = "vmm and control come back" },
 	{ CALL(getsockopt), .why = "SO_PEERCRED of who comes",
 	    .values = sol_socket, .arg = 1 },
