@@ -240,6 +240,31 @@ refusals(void)
 	}
 }
 
+/* More bytes waiting than the UART holds once its FIFO is off. */
+static void
+too_many(void)
+{
+	struct snap_w w;
+	struct snap_r r;
+	struct err e;
+	struct dev *d;
+
+	fakemach_open(&f, 1 << 20, 1);
+	d = fakemach_add(&f, fakemach_slot(&dev_uart));
+	fake_outb(&f, 0x3fa, 0x01);
+	CHECK_EQ(uart_input(d, "hello", 5), 5);
+	snap_w_init(&w);
+	dev_save(d, &w);
+	snap_r_init(&r, w.buf, w.len_bytes);
+	CHECK_EQ(dev_load(d, &r, &e), 0);
+	w.buf[strlen("uart") + 7 + 1] = 0; /* FCR */
+	snap_r_init(&r, w.buf, w.len_bytes);
+	CHECK_EQ(dev_load(d, &r, &e), -1);
+	CHECK_EQ(fake_inb(&f, 0x3f8), 'h'); /* refused: as it was */
+	snap_w_fini(&w);
+	fakemach_close(&f);
+}
+
 /* A record goes to its own device only, and lines follow what was loaded. */
 static void
 loaded_lines(void)
@@ -306,6 +331,7 @@ static const struct tap_case cases[] = {
 	{ "T37 every port, every width", any_width },
 	{ "T51 every bit of saved state flipped", flips },
 	{ "T51 saved state that cannot be", refusals },
+	{ "T51 saved state: too many bytes", too_many },
 	{ "saved state: lines, and whose it is", loaded_lines },
 	{ "debug_exit", debug_exit },
 	{ "two devices at one port", taken_ports },
