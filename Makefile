@@ -123,6 +123,9 @@ $(RTOOLS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
 
 # ---- What installs packages, boots machines, takes time --------------------
 
+# As many as there are processors, when nobody said how many.
+JOBS	= $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
 setup: build/.setup
 build/.setup: regress/setup
 	regress/setup
@@ -133,8 +136,8 @@ demo:
 	@+B=$(B) SAN=$(SAN) MAKE='$(MAKE)' guests/demo
 
 check: setup
-	$(MAKE) all tests $(TOOLS)
-	$(MAKE) fuzzers
+	$(MAKE) $(JOBS) all tests $(TOOLS) $(RTOOLS)
+	$(MAKE) $(JOBS) fuzzers
 	@B=$(B) SAN=$(SAN) regress/check $(CHECK)
 
 lint: setup
@@ -143,7 +146,7 @@ lint: setup
 	done; exit $$status
 
 bench: setup
-	$(MAKE) all tests $(TOOLS)
+	$(MAKE) $(JOBS) all tests $(TOOLS) $(RTOOLS)
 	@B=$(B) regress/bench/run $(BENCH)
 
 # ---- Fuzzing: regress/fuzz/fuzz_NAME.c, corpus/NAME, perhaps NAME.dict -----
@@ -158,14 +161,14 @@ FUZZ_MAKE = $(MAKE) B=build/fuzz CC=clang SAN= CFLAGS='-O1 -g' \
 COV_MAKE = $(MAKE) B=build/cov CC=clang SAN= CFLAGS='-O1 -g' \
 	INSTR='-fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping'
 
-fuzzers:
-	$(FUZZ_MAKE) fuzzers-here
-fuzz: setup fuzzers
+fuzzers: setup
+	+$(FUZZ_MAKE) $(JOBS) fuzzers-here
+fuzz: fuzzers
 	regress/fuzz/run fuzz $(FUZZ_SECONDS)
-fuzz-replay: setup fuzzers
+fuzz-replay: fuzzers
 	regress/fuzz/run replay
 coverage: setup
-	$(COV_MAKE) fuzzers-here
+	+$(COV_MAKE) $(JOBS) fuzzers-here
 	regress/fuzz/run coverage
 
 # ---- install ---------------------------------------------------------------
