@@ -47,11 +47,11 @@ vt_open(struct vt **out, int rows, int cols, vt_answer *answer, void *ctx)
 		errno = -rc;
 		return (-1);
 	}
-	tsm_screen_set_max_sb(vt->screen, VT_SCROLLBACK);
 	if (vt_resize(vt, rows, cols) == -1) {
 		vt_close(vt);
 		return (-1);
 	}
+	tsm_screen_set_max_sb(vt->screen, VT_SCROLLBACK);
 	*out = vt;
 	return (0);
 }
@@ -77,6 +77,33 @@ vt_feed(struct vt *vt, const void *bytes, size_t len, bool answers)
 	vt->answers = false;
 }
 
+/*
+ * libtsm shrinks by scrolling as many lines away as go, even when all below
+ * the cursor is blank.  So scroll here as far as the cursor needs, and let
+ * libtsm scroll the other of its two screens, which nobody sees and whose
+ * lines go nowhere.  A guest that uses that screen draws it anew.
+ */
+static int
+shrink(struct vt *vt, unsigned rows, unsigned cols)
+{
+	struct tsm_screen *s = vt->screen;
+	unsigned x = tsm_screen_get_cursor_x(s);
+	unsigned y = tsm_screen_get_cursor_y(s), up;
+	int rc;
+
+	if (tsm_screen_get_flags(s) & TSM_SCREEN_ALTERNATE)
+		return (tsm_screen_resize(s, cols, rows));
+	up = y >= rows ? y - rows + 1 : 0;
+	tsm_screen_set_margins(s, 1, (unsigned)vt->rows);
+	if (up > 0)
+		tsm_screen_scroll_up(s, up);
+	tsm_screen_set_flags(s, TSM_SCREEN_ALTERNATE);
+	rc = tsm_screen_resize(s, cols, rows);
+	tsm_screen_reset_flags(s, TSM_SCREEN_ALTERNATE);
+	tsm_screen_move_to(s, x, y - up);
+	return (rc);
+}
+
 int
 vt_resize(struct vt *vt, int rows, int cols)
 {
@@ -86,8 +113,12 @@ vt_resize(struct vt *vt, int rows, int cols)
 	cols = cols < 4 ? 4 : cols > 1000 ? 1000 : cols;
 	if (rows == vt->rows && cols == vt->cols)
 		return (0);
-	if ((rc = tsm_screen_resize(
-		 vt->screen, (unsigned)cols, (unsigned)rows)) < 0) {
+	if (rows < vt->rows)
+		rc = shrink(vt, (unsigned)rows, (unsigned)cols);
+	else
+		rc = tsm_screen_resize(
+		    vt->screen, (unsigned)cols, (unsigned)rows);
+	if (rc < 0) {
 		errno = -rc;
 		return (-1);
 	}
@@ -115,8 +146,8 @@ vt_notice(struct vt *vt, const char *text)
 	char buf[256];
 	int n;
 
-	n = snprintf(
-	    buf, sizeof(buf), "\x18\r\n\x1b[0;7m-- %s --\x1b[0m\r\n", text);
+	n = snprintf(buf, sizeof(buf), "\x18%s\x1b[0;7m-- %s --\x1b[0m\r\n",
+	    tsm_screen_get_cursor_x(vt->screen) > 0 ? "\r\n" : "", text);
 	if (n > 0 && (size_t)n < sizeof(buf))
 		vt_feed(vt, buf, (size_t)n, false);
 }
