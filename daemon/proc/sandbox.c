@@ -110,10 +110,10 @@ has_cap(const struct sandbox *sb, int cap)
 static int
 drop_bounding(const struct sandbox *sb, struct err *e)
 {
-	int cap;
+	int cap, set;
 
-	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (!has_cap(sb, cap) &&
+	for (cap = 0; (set = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0; cap++)
+		if (set == 1 && !has_cap(sb, cap) &&
 		    prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
 			return (err_errno(e, "drop capability %d", cap));
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == -1)

@@ -244,6 +244,10 @@ test_live(void)
 		    0);
 		CHECK_EQ(a.id, 7);
 		CHECK_EQ(a.verbose, 1);
+		printf("# %s: %.1f ms to main(), %.1f ms into its sandbox\n",
+		    under_test[i].filter->name,
+		    (double)(a.entered_ns - a.spawned_ns) / 1e6,
+		    (double)(a.sandboxed_ns - a.entered_ns) / 1e6);
 		CHECK(a.spawned_ns > 0 && a.spawned_ns < a.entered_ns &&
 		    a.entered_ns < a.sandboxed_ns);
 		CHECK_STR(a.title, i < 2 ? under_test[i].role : "vm/web");

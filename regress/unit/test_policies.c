@@ -248,7 +248,7 @@ static const struct tap_case cases[] = {
 	{ "S1 budgets of system calls", test_budgets },
 	{ "S1 each call once and with a reason", test_rows },
 	{ "sandbox the parent's list holds its children's", test_superset },
-	{ "S3 what nobody may", test_denied },
+	{ "S3 T77 what nobody may: no kill(2) by pid", test_denied },
 	{ "S3 arguments are limited", test_arguments },
 	{ "sandbox filters compile", test_compile },
 	{ "proc table", test_table },
