@@ -46,14 +46,18 @@ struct screen {
 	int rows, cols;
 };
 
-/* Terminals that follow xterm's ctlseqs: those with its mouse reports. */
+/*
+ * Terminals that follow xterm's ctlseqs: those with its mouse reports.  The
+ * Linux console has them only by way of gpm, and nothing of the rest.
+ */
 static bool
 like_xterm(void)
 {
-	const char *kmous = tigetstr("kmous");
+	const char *kmous = tigetstr("kmous"), *term = getenv("TERM");
 
 	return (kmous != NULL && kmous != (char *)-1 &&
-	    strncmp(kmous, "\033[", 2) == 0);
+	    strncmp(kmous, "\033[", 2) == 0 && term != NULL &&
+	    strncmp(term, "linux", 5) != 0);
 }
 
 static enum graph_style
