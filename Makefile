@@ -175,21 +175,22 @@ coverage: setup
 
 D	= $(DESTDIR)$(PREFIX)
 put	= install -D -m $(1) $(2) $(3)
-# $(call put_each,mode,files,directory)
-put_each = $(foreach f,$(2),$(call put,$(1),$(f),$(3)/$(notdir $(f))) &&) :
+put_all	= $(if $(1),install -D -m 644 -t $(2) $(1))
 
 install: all
 	$(call put,755,$(B)/vmd,$(D)/sbin/vmd)
 	$(call put,755,$(B)/vmctl,$(D)/bin/vmctl)
 	$(call put,755,$(B)/vmtop,$(D)/bin/vmtop)
-	$(foreach s,1 5 8,$(call put_each,644,$(wildcard man/*.$(s)),$(D)/share/man/man$(s)) &&) :
-	$(call put_each,644,$(wildcard themes/*.theme),$(D)/share/vmtop/themes)
+	$(call put_all,$(wildcard man/*.1),$(D)/share/man/man1)
+	$(call put_all,$(wildcard man/*.5),$(D)/share/man/man5)
+	$(call put_all,$(wildcard man/*.8),$(D)/share/man/man8)
+	$(call put_all,$(wildcard themes/*.theme),$(D)/share/vmtop/themes)
 	$(call put,644,etc/vm.conf.example,$(D)/share/doc/vmd/examples/vm.conf)
+	$(call put,644,daemon/ctl/vmctl.bash-completion,\
+	    $(D)/share/bash-completion/completions/vmctl)
 	$(call put,644,etc/sysusers.conf,$(DESTDIR)$(UNITS)/sysusers.d/vmd.conf)
 	sed 's,@sbin@,$(PREFIX)/sbin,' etc/vmd.service >$(B)/vmd.service
 	$(call put,644,$(B)/vmd.service,$(DESTDIR)$(UNITS)/systemd/system/vmd.service)
-	$(if $(wildcard daemon/ctl/vmctl.bash-completion),$(call put,644,\
-	    daemon/ctl/vmctl.bash-completion,$(D)/share/bash-completion/completions/vmctl))
 
 clean:
 	rm -rf build
