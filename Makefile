@@ -88,7 +88,7 @@ $(B)/regress/sandbox/check_live: $(B)/regress/sandbox/check_live.o \
 	   $(B)/regress/lib/live.o $(B)/libdaemon.a $(B)/libshared.a
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_vmd)
 
-tests: $(TESTS) $(B)/regress/sandbox/check_live
+tests: $(TESTS) $(B)/regress/sandbox/check_live $(B)/regress/integration/watch
 
 # Flat guests: regress/guests/g_NAME.c on a bare 64-bit CPU; entry also as a
 # bzImage.
@@ -117,7 +117,7 @@ $(TOOLS): $(B)/%: $(B)/%.o
 	$(CC) $(ALLLD) -o $@ $^
 # Tools that need what the tests have.
 RTOOLS	:= $(B)/regress/tui/fakevmd $(B)/regress/tui/grid_svg \
-	   $(B)/regress/bench/tui_200
+	   $(B)/regress/bench/tui_200 $(B)/regress/integration/watch
 $(RTOOLS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_all)
 

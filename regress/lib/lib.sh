@@ -114,6 +114,23 @@ guest() {
 	echo '}'
 }
 
+# flat NAME [KEYS [LINE of vm.conf...]]: the same with regress/guests/g_talk.c,
+# which starts in milliseconds, also where no kernel can run.
+flat() {
+	cat <<-END
+	vm "$1" {
+	    disable
+	    memory 4M
+	    boot "$(cd "$B" && pwd)/regress/guests/talk.elf"
+	    cmdline '${2-}'
+	END
+	shift $(($# > 1 ? 2 : 1))
+	for lib_line; do
+		echo "    $lib_line"
+	done
+	echo '}'
+}
+
 # start_vmd [OPTION...]: with what standard input adds to vm.conf.  Again:
 # the same state and socket, a new daemon.
 start_vmd() {
@@ -143,6 +160,38 @@ vm_is() {
 	vmctl status "$1" | awk -v name="$1" -v state="$2" '
 	    $NF == name && $(NF - 1) == state { found = 1 }
 	    END { exit !found }'
+}
+
+# vm_says NAME REGEX: in what status -v shows of it.
+vm_says() {
+	vmctl status -v "$1" | grep -q -e "$2"
+}
+
+vm_column() {
+	vmctl status "$1" | awk -v name="$1" -v n="$2" '$NF == name { print $n }'
+}
+
+vm_id() {
+	vm_column "$1" 1
+}
+
+# Of its process.
+vm_pid() {
+	vm_column "$1" 2
+}
+
+logged() {
+	grep -q -e "$1" "$T/vmd.log"
+}
+
+# After an orderly stop: no process, no socket, no record, no mount.
+nothing_left() {
+	[ ! -e "$T/vmd.sock" ]
+	equal "$(find "$T/state" ! -type d)" "$T/state/lock"
+	while read -r lib_session; do
+		! pgrep -s "$lib_session" -f 'vmd: ' || return 1
+	done <"$T/sessions"
+	! grep "$T" /proc/self/mounts
 }
 
 # ---- Consoles: vmctl console on a terminal of its own ----
