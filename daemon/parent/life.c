@@ -293,6 +293,8 @@ vm_event(struct vment *v, const struct msg_vm_event *ev)
 		break;
 	case WHAT_POWEROFF:
 		v->powered_off = true;
+		if (ev->why.code != 0)
+			parent_event(v->p, v, true, "%s", ev->why.text);
 		return;
 	case WHAT_FAILED:
 		v->failed = true;
