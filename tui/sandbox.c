@@ -46,6 +46,8 @@ static const struct {
 	{ SCMP_SYS(rt_sigreturn), "signals" },
 	{ SCMP_SYS(getpid), "imsg's header" },
 	{ SCMP_SYS(getrandom), "malloc" },
+	{ SCMP_SYS(sysinfo),
+	    "qsort(3) of glibc before 2.37: how much to copy" },
 	{ SCMP_SYS(restart_syscall), "after a stop" },
 	{ SCMP_SYS(exit), "the end" },
 	{ SCMP_SYS(exit_group), "the end" },

@@ -46,7 +46,7 @@ no_answer(void *ctx, const char *bytes, size_t len)
 static void
 run_daemon(const void *history, size_t len, uint64_t lost, int flood)
 {
-	struct fakevmd_conf c = { sock, 4, history, len, lost, flood };
+	struct fakevmd_conf c = { sock, 200, history, len, lost, flood };
 
 	daemon_pid = fakevmd_fork(&c);
 	CHECK(daemon_pid > 0);
