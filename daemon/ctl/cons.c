@@ -81,8 +81,10 @@ on_wrote(void *ctx, size_t n)
 	if (!c->attached || c->owed < GIVE_BACK_BYTES)
 		return;
 	m.bytes = c->owed;
-	if (client_send(c->ctl->client, MSG_CONS_CREDIT, &m, sizeof(m)) == 0)
-		c->owed = 0;
+	if (client_send(c->ctl->client, MSG_CONS_CREDIT, &m, sizeof(m)) == -1)
+		return;
+	c->credit += c->owed;
+	c->owed = 0;
 }
 
 static void
@@ -108,11 +110,12 @@ on_data(void *ctx, struct peer *p, struct msg *msg, struct err *e)
 	(void)e;
 	if (m->chan != CHAN || !c->attached)
 		return (0);
-	if (!out_put(&c->out, m + 1, m->len)) {
+	if (m->len > c->credit || !out_put(&c->out, m + 1, m->len)) {
 		err_set(&full, EPROTO, "vmd sent more than it had credit for");
 		cons_fail(c, &full);
 		return (0);
 	}
+	c->credit -= m->len;
 	out_flush(&c->out);
 	return (0);
 }
@@ -203,15 +206,8 @@ on_attached(void *arg, struct client *cl, const struct msg *msg)
 		cons_fail(c, &e);
 		return;
 	}
-	if (!m->writer && !c->tty && !c->conf->watch) {
-		err_set(&e, EBUSY,
-		    "somebody else has the keyboard of vm %s: -t takes it, "
-		    "-w watches without",
-		    c->conf->name);
-		cons_fail(c, &e);
-		return;
-	}
 	c->attached = true;
+	c->credit = WINDOW_BYTES;
 	c->writer = m->writer;
 	c->key_credit = m->input_credit;
 	if (c->tty)

@@ -28,15 +28,16 @@ struct cons {
 	bool tty;      /* standard input is a terminal */
 	bool attached; /* and not closed again */
 	bool writer;   /* the keyboard is ours */
-	bool told;     /* that it is not */
-	bool leaving;  /* done when out is empty */
+	enum { KEYS_UNKNOWN, KEYS_OURS, KEYS_TAKEN, KEYS_FREE } told;
+	bool leaving; /* done when out is empty */
 	int result;
 	int signal; /* that ends us, 0: none */
 	struct err *e;
 	struct esc esc;
 	uint8_t keys[KEYS_BYTES + READ_BYTES + 1];
 	size_t nkeys;
-	uint32_t key_credit, owed;
+	uint32_t key_credit;   /* keys that vmd takes */
+	uint32_t credit, owed; /* bytes that may come; to be given back */
 	struct out out;
 	struct event *ev_in, *ev_stuck, *ev_sig[6];
 };

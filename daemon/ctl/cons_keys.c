@@ -38,6 +38,23 @@ writer_name(const struct msg_cons_peers *m, char *buf, size_t size)
 	return (buf);
 }
 
+/* Somebody else has the keyboard; name is theirs. */
+static void
+keys_taken(struct cons *c, const char *name)
+{
+	struct err e;
+
+	if (c->tty) {
+		cons_say("%s has the keyboard: you watch, ~t takes it", name);
+		return;
+	}
+	/* A script is not left to wait for keys that nobody will send. */
+	err_set(&e, EBUSY,
+	    "%s has the keyboard of vm %s: -t takes it, -w watches without",
+	    name, c->conf->name);
+	cons_fail(c, &e);
+}
+
 /* Somebody came, went, or took the keyboard. */
 int
 keys_peers(void *ctx, struct peer *p, struct msg *msg, struct err *e)
@@ -45,29 +62,26 @@ keys_peers(void *ctx, struct peer *p, struct msg *msg, struct err *e)
 	const struct msg_cons_peers *m = msg->body;
 	struct cons *c = ctx;
 	char buf[64];
-	const char *who;
+	const char *who = writer_name(m, buf, sizeof(buf));
+	int before = c->told;
 
 	(void)p;
 	(void)e;
 	if (m->chan != CHAN || c->conf->watch || !c->attached)
 		return (0);
-	if (m->you_write) {
-		if (!c->writer && c->told)
-			cons_say("the keyboard is yours");
-		c->writer = true;
+	c->writer = m->you_write;
+	/* Credit is the writer's: what we had ends here. */
+	if (!c->writer)
+		c->key_credit = 0;
+	c->told = c->writer ? KEYS_OURS : who != NULL ? KEYS_TAKEN : KEYS_FREE;
+	if ((int)c->told == before)
 		return (0);
-	}
-	/* Credit is the writer's: ours ends here. */
-	c->key_credit = 0;
-	if (c->writer || !c->told) {
-		if ((who = writer_name(m, buf, sizeof(buf))) != NULL)
-			cons_say("%s has the keyboard: you watch%s", who,
-			    c->tty ? ", ~t takes it" : "");
-		else if (c->tty)
-			cons_say("nobody has the keyboard: ~t takes it");
-	}
-	c->told = true;
-	c->writer = false;
+	if (c->told == KEYS_OURS && before != KEYS_UNKNOWN)
+		cons_say("the keyboard is yours");
+	else if (c->told == KEYS_TAKEN)
+		keys_taken(c, who);
+	else if (c->told == KEYS_FREE && c->tty)
+		cons_say("nobody has the keyboard: ~t takes it");
 	return (0);
 }
 

@@ -53,6 +53,15 @@ ctl_disconnect(struct ctl *ctl)
 	ctl->client = NULL;
 }
 
+void
+ctl_close(struct ctl *ctl)
+{
+	ctl_disconnect(ctl);
+	if (ctl->base != NULL)
+		event_base_free(ctl->base);
+	ctl->base = NULL;
+}
+
 int
 ctl_vm_op(struct ctl *ctl, enum msg_type type, const char *vm, const char *done,
     struct err *e)

@@ -26,6 +26,8 @@ struct ctl {
  */
 int ctl_connect(struct ctl *, const struct client_conf *extra, struct err *);
 void ctl_disconnect(struct ctl *);
+/* The same, and free what is left. */
+void ctl_close(struct ctl *);
 
 /*
  * Connect and send a message about one VM that is answered by OK; then tell

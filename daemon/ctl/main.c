@@ -8,8 +8,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-
 #include "daemon/ctl/cmd.h"
 
 static int
@@ -51,9 +49,7 @@ run(struct ctl *ctl, int argc, char **argv)
 	snprintf(title, sizeof(title), "vmctl %s", cmd->name);
 	argv[0] = title;
 	r = cmd->run(ctl, argc, argv, &e);
-	ctl_disconnect(ctl);
-	if (ctl->base != NULL)
-		event_base_free(ctl->base);
+	ctl_close(ctl);
 	if (r == CMD_USAGE)
 		return (cmd_usage(cmd));
 	if (r == -1 && e.text[0] != '\0')

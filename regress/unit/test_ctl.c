@@ -153,6 +153,7 @@ test_start_args(void)
 	strlcpy(arg, "64M", sizeof(arg));
 	CHECK_EQ(cmd_start.run(&ctl, 4, argv, &e), -1);
 	CHECK(strstr(e.text, "vmd is not running") != NULL);
+	ctl_close(&ctl);
 }
 
 /* ---- Status --------------------------------------------------------------- */
