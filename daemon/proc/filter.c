@@ -31,7 +31,7 @@ add_call(scmp_filter_ctx ctx, const struct sandbox_call *c)
 	do {
 		cmp = c->bits != 0
 		    ? SCMP_CMP(c->arg, SCMP_CMP_MASKED_EQ, c->bits, *v)
-		    : SCMP_CMP(c->arg, SCMP_CMP_EQ, *v);
+		    : SCMP_CMP(c->arg, SCMP_CMP_EQ, *v, 0);
 		rc =
 		    seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, c->nr, 1, &cmp);
 	} while (rc == 0 && c->bits == 0 && *++v != 0);
