@@ -63,8 +63,11 @@ vt_close(struct vt *vt)
 		return;
 	if (vt->vte != NULL)
 		tsm_vte_unref(vt->vte);
-	if (vt->screen != NULL)
+	if (vt->screen != NULL) {
+		/* libtsm 4.0 forgets its scrollback. */
+		tsm_screen_clear_sb(vt->screen);
 		tsm_screen_unref(vt->screen);
+	}
 	free(vt);
 }
 
