@@ -181,6 +181,8 @@ keys_suspend(struct cons *c)
 	kill(getpid(), SIGSTOP);
 	if (term_raw(STDIN_FILENO, &e) == -1)
 		cons_fail(c, &e);
+	else
+		cons_say("back in vm %s", c->conf->name);
 }
 
 static void

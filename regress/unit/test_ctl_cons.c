@@ -493,9 +493,10 @@ test_suspend(void)
 	CHECK_EQ(tcgetattr(s.slave, &t), 0);
 	CHECK(same_termios(&t, &s.before));
 	CHECK_EQ(kill(s.client, SIGCONT), 0);
+	hear(s.err, "back in vm web");
+	CHECK(is_raw(&s));
 	type(&s, "x");
 	hear(s.out, "x");
-	CHECK(is_raw(&s));
 	type(&s, "\r~.");
 	CHECK_EQ(session_close(&s), 0);
 }
