@@ -167,19 +167,26 @@ draw_bar(const struct app *app, struct canvas *c, int row)
 	}
 }
 
-/* In a console the function keys are the guest's: show what C-] leads to. */
+/*
+ * In a console the function keys are the guest's: show what C-] leads to, or,
+ * while it looks back, what the keys do there.
+ */
 static void
-draw_prefix_bar(const struct app *app, struct canvas *c, int row)
+draw_console_bar(const struct app *app, struct canvas *c, int row)
 {
-	const struct keytab *t = &console_prefix_keytab;
+	bool back = console_looks_back(app->views[app->cur]);
+	const struct keytab *t =
+	    back ? &console_scroll_keytab : &console_prefix_keytab;
 	char name[KEY_NAME_BYTES];
-	int at;
+	int at = 0;
 	size_t i;
 
 	canvas_fill(c, (struct rect){ row, 0, 1, c->cols }, TR_LABEL);
-	key_name(name, app->prefix);
-	at = canvas_text(c, row, 0, c->cols, TR_KEY, name);
-	at += canvas_text(c, row, at, 6, TR_LABEL, " then ");
+	if (!back) {
+		key_name(name, app->prefix);
+		at = canvas_text(c, row, 0, c->cols, TR_KEY, name);
+		at += canvas_text(c, row, at, 6, TR_LABEL, " then ");
+	}
 	for (i = 0; i < t->nrows; i++) {
 		const char *word = t->rows[i].bar;
 
@@ -193,7 +200,6 @@ draw_prefix_bar(const struct app *app, struct canvas *c, int row)
 	}
 }
 
-/* "x  s shut down  r reset  k kill": what the next key may be. */
 static void
 draw_pending(const struct app *app, struct canvas *c, int row)
 {
@@ -273,8 +279,8 @@ app_draw(const struct app *app, struct canvas *c)
 	else
 		v->ops->draw(v, c, body);
 	draw_status(app, c, c->rows - 2);
-	if (v->ops->count(v) > 0 && !app->help)
-		draw_prefix_bar(app, c, c->rows - 1);
+	if (app->cur == VIEW_CONSOLE && v->ops->count(v) > 0 && !app->help)
+		draw_console_bar(app, c, c->rows - 1);
 	else
 		draw_bar(app, c, c->rows - 1);
 }

@@ -67,6 +67,9 @@ bool console_send(struct console *, const void *, size_t);
 bool console_look_back(struct console *);
 void console_live(struct console *);
 
+/* The view shows a copy: its keys are those of console_scroll_keytab. */
+bool console_looks_back(const struct view *);
+
 /* The view's list, for link.c. */
 struct console *console_by_chan(struct view *, uint32_t chan);
 void consoles_link_up(struct view *);

@@ -205,6 +205,8 @@ draw_console(const struct guests_view *gv, const struct guest *g,
     struct canvas *c, struct rect r)
 {
 	(void)gv;
+	if (!runs(g))
+		return;
 	if (g->console_bytes > g->console_seen)
 		canvas_glyph(c, r.row, r.col + r.cols - 1, TR_UNREAD, GL_DOT);
 	else if (g->console_bytes > 0)

@@ -181,7 +181,8 @@ main(int argc, char *argv[])
 	struct model model;
 	struct err e;
 
-	setlocale(LC_CTYPE, "");	/* messages stay: their files would be out of reach */
+	setlocale(LC_CTYPE,
+	    ""); /* messages stay: their files would be out of reach */
 	parse_args(&o, argc, argv);
 	tzset();
 	err_clear(&e);

@@ -308,6 +308,10 @@ scale_bytes(char *buf, size_t size, uint64_t bytes, double decimals_below)
 	double v = (double)bytes / 1024;
 	int i = 0;
 
+	if (bytes < 1000) {
+		snprintf(buf, size, "%uB", (unsigned)bytes);
+		return;
+	}
 	for (; v >= 999.5 && i < 5; i++)
 		v /= 1024;
 	if (v < decimals_below && i > 0)

@@ -482,21 +482,23 @@ const struct keytab console_keytab = { "Console", NULL, rows,
 	sizeof(rows) / sizeof(rows[0]) };
 
 static const struct keybind scroll_rows[] = {
-	{ { K_UP, 'k' }, "line-up", NULL, "a line up", do_scroll, -1, NULL },
-	{ { K_DOWN, 'j' }, "line-down", NULL, "a line down", do_scroll, 1,
+	{ { K_UP, 'k' }, "line-up", "up", "a line up", do_scroll, -1, NULL },
+	{ { K_DOWN, 'j' }, "line-down", "down", "a line down", do_scroll, 1,
 	    NULL },
-	{ { K_PGUP, 'b' }, "page-up", NULL, "a page up", do_scroll_page, -1,
+	{ { K_PGUP, 'b' }, "page-up", "page", "a page up", do_scroll_page, -1,
 	    NULL },
-	{ { K_PGDN, ' ' }, "page-down", NULL, "a page down", do_scroll_page, 1,
-	    NULL },
-	{ { K_HOME, 'g' }, "oldest", NULL, "to the oldest line", do_scroll_edge,
-	    0, NULL },
-	{ { K_END, 'G' }, "newest", NULL, "to the newest line", do_scroll_edge,
+	{ { K_PGDN, ' ' }, "page-down", "page", "a page down", do_scroll_page,
 	    1, NULL },
-	{ { '/' }, "search-again", NULL, "search", do_search, 0, NULL },
-	{ { 'n' }, "hit-older", NULL, "the next hit above", do_find, -1, NULL },
-	{ { 'N' }, "hit-newer", NULL, "the next hit below", do_find, 1, NULL },
-	{ { K_ESC, 'q', K_ENTER }, "live", NULL, "back to what is live",
+	{ { K_HOME, 'g' }, "oldest", "oldest", "to the oldest line",
+	    do_scroll_edge, 0, NULL },
+	{ { K_END, 'G' }, "newest", "newest", "to the newest line",
+	    do_scroll_edge, 1, NULL },
+	{ { '/' }, "search-again", "search", "search", do_search, 0, NULL },
+	{ { 'n' }, "hit-older", "above", "the next hit above", do_find, -1,
+	    NULL },
+	{ { 'N' }, "hit-newer", "below", "the next hit below", do_find, 1,
+	    NULL },
+	{ { K_ESC, 'q', K_ENTER }, "live", "live", "back to what is live",
 	    do_live, 0, NULL },
 };
 const struct keytab console_scroll_keytab = { "Console, looking back", "",
@@ -723,6 +725,15 @@ console_close(struct view *v)
 	for (i = 0; i < cv->ntabs; i++)
 		console_free(cv->tab[i]);
 	free(cv);
+}
+
+bool
+console_looks_back(const struct view *v)
+{
+	const struct console_view *cv = (const struct console_view *)v;
+
+	return (cv->ntabs > 0 && cv->tab[cv->cur]->snap != NULL &&
+	    !cv->tab[cv->cur]->marking);
 }
 
 struct console *

@@ -478,13 +478,6 @@ guests_status(const struct view *v, char *buf, size_t size)
 		buf[0] = '\0';
 }
 
-static int
-guests_count(const struct view *v)
-{
-	(void)v;
-	return (0);
-}
-
 static void
 guests_update(struct view *v)
 {
@@ -510,7 +503,6 @@ static const struct view_ops guests_ops = {
 	.mouse = guests_mouse,
 	.status = guests_status,
 	.close = guests_close,
-	.count = guests_count,
 };
 
 struct view *
