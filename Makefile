@@ -116,8 +116,9 @@ TOOLS	:= $(B)/regress/lab/kvmprobe
 $(TOOLS): $(B)/%: $(B)/%.o
 	$(CC) $(ALLLD) -o $@ $^
 # Tools that need what the tests have.
-RTOOLS	:= $(B)/regress/tui/fakevmd $(B)/regress/tui/grid_svg \
-	   $(B)/regress/bench/tui_200 $(B)/regress/integration/watch
+RTOOLS	:= $(patsubst %.c,$(B)/%,$(wildcard regress/bench/*.c)) \
+	   $(B)/regress/tui/fakevmd $(B)/regress/tui/grid_svg \
+	   $(B)/regress/integration/watch
 $(RTOOLS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_all)
 
