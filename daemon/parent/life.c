@@ -134,6 +134,21 @@ vm_answer(struct vment *v, enum wait_for what, const struct err *err,
 	}
 }
 
+/*
+ * Of pause and unpause one is on its way at most (vm_op() refuses the other), so
+ * who waits for the state that is not was forgotten by a vmm that died.
+ */
+static void
+vm_answer_state(struct vment *v)
+{
+	struct err lost;
+
+	err_set(&lost, EAGAIN, "vm %s is %s by now", v->conf.name,
+	    vm_state_name(v->state));
+	vm_answer(v, WAIT_PAUSED, v->state == VM_PAUSED ? NULL : &lost, NULL);
+	vm_answer(v, WAIT_RUNNING, v->state == VM_RUNNING ? NULL : &lost, NULL);
+}
+
 void
 vm_wait(struct vment *v, uint32_t reqno, enum wait_for what)
 {
@@ -240,6 +255,7 @@ vm_gone(struct vment *v)
 	    sizeof(err.text));
 	vm_answer(v, WAIT_START, &err, NULL);
 	vm_answer(v, WAIT_END, NULL, NULL);
+	vm_answer_state(v);
 	if (v->configured && !v->leaves)
 		vm_changed(v);
 	else
@@ -286,6 +302,7 @@ vm_event(struct vment *v, const struct msg_vm_event *ev)
 			    v->p, v, false, "%s", vm_state_name(ev->state));
 		v->state = ev->state;
 		v->restarts = ev->restarts;
+		vm_answer_state(v);
 		break;
 	case WHAT_RESET:
 		v->restarts = ev->restarts;

@@ -24,7 +24,7 @@ struct event_base;
 struct parent;
 
 /* A request of a client that is answered later; gone when control dies. */
-enum wait_for { WAIT_START, WAIT_END };
+enum wait_for { WAIT_START, WAIT_END, WAIT_PAUSED, WAIT_RUNNING };
 struct waiter {
 	TAILQ_ENTRY(waiter) entry;
 	uint32_t reqno;

@@ -211,7 +211,13 @@ on_op(void *ctx, struct peer *from, struct msg *msg, enum vm_op op,
 	v = find_allowed(parent_of(ctx), &m->vm, &m->cred, verb, e);
 	if (v == NULL || vm_op(v, op, e) == -1)
 		return (-1);
-	peer_ok(from, msg->reqno);
+	/* Answered when it is so; a reset is nothing to wait for. */
+	if (op == OP_PAUSE)
+		vm_wait(v, msg->reqno, WAIT_PAUSED);
+	else if (op == OP_UNPAUSE)
+		vm_wait(v, msg->reqno, WAIT_RUNNING);
+	else
+		peer_ok(from, msg->reqno);
 	return (0);
 }
 

@@ -71,6 +71,20 @@ wait_ends() {
 	not vm_says resets failed
 }
 
+# Answered when it is so: what comes next may count on it.
+pauses() {
+	vmctl start obeys
+	for _ in 1 2 3; do
+		vmctl pause obeys
+		vm_is obeys paused
+		not vmctl pause obeys
+		vmctl unpause obeys
+		vm_is obeys running
+		not vmctl unpause obeys
+	done
+	vmctl stop -fw obeys
+}
+
 # In place: same process, same console, the guest's memory is new.
 reset_in_place() {
 	vmctl start resets
@@ -147,6 +161,7 @@ check 'stop: a deaf guest is powered off after its time' stop_deaf
 check 'stop -f asks nobody' stop_force
 check 'stop -w returns when it is gone' stop_and_wait
 check 'wait ends with the guest' wait_ends
+check 'pause and unpause are answered when it is so' pauses
 check 'a reset restarts in place' reset_in_place
 check 'a triple fault restarts in place' triple_fault
 check 'three quick triple faults give up, with the reason' gives_up
