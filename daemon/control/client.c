@@ -139,6 +139,7 @@ client_free(struct client *cl)
 	struct control *ctl = cl->ctl;
 
 	attach_drop_all(cl);
+	held_client_gone(cl);
 	requests_forget(cl);
 	view_client_gone(cl);
 	TAILQ_REMOVE(&ctl->clients, cl, entry);

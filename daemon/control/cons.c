@@ -424,6 +424,7 @@ on_attached(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	v->cons = c;
 	view_row(v, &row);
 	client_push(c->ctl, SUB_ROWS, MSG_VM_ROW, &row, sizeof(row));
+	held_vm(c->ctl, v->row.id);
 	return (0);
 }
 
@@ -521,6 +522,14 @@ attach_start(const struct msg_attach *m, const struct ring_r *r)
 	return (ring_oldest(r));
 }
 
+bool
+cons_expected(const struct cvm *v)
+{
+	if (v->row.state == VM_STOPPED || v->row.state == VM_WAITING)
+		return (false);
+	return (v->joining != NULL || v->cons == NULL || v->cons->link == NULL);
+}
+
 static int
 attach_allowed(const struct client *cl, const struct cvm *v, struct err *e)
 {
@@ -534,11 +543,6 @@ attach_allowed(const struct client *cl, const struct cvm *v, struct err *e)
 		    "you do not own vm %s: ask root, or "
 		    "its owner in vm.conf",
 		    v->row.name));
-	if (v->cons == NULL)
-		return (err_set(e, ENOTCONN,
-		    "vm %s has no console: it has not "
-		    "run since vmd's control process was started",
-		    v->row.name));
 	return (0);
 }
 
@@ -547,6 +551,19 @@ on_attach(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
 	const struct msg_attach *m = msg->body;
 	struct client *cl = ctx;
+	struct cvm *v;
+
+	(void)from;
+	v = cvm_find(cl->ctl, &m->vm);
+	if (v != NULL && cons_expected(v) && attach_allowed(cl, v, e) == 0)
+		return (held_add(cl, v, msg->reqno, m, e));
+	return (cons_attach(cl, msg->reqno, m, e));
+}
+
+int
+cons_attach(struct client *cl, uint32_t reqno, const struct msg_attach *m,
+    struct err *e)
+{
 	struct msg_attached r = { .chan = m->chan };
 	struct attach *a;
 	struct cons *c;
@@ -559,6 +576,11 @@ on_attach(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 		    e, EBUSY, "console %u is attached already", m->chan));
 	if (attach_allowed(cl, v, e) == -1)
 		return (-1);
+	if (v->cons == NULL)
+		return (err_set(e, ENOTCONN,
+		    "vm %s has no console: it has not "
+		    "run since vmd's control process was started",
+		    v->row.name));
 	if ((a = calloc(1, sizeof(*a))) == NULL)
 		return (err_errno(e, "console"));
 	c = v->cons;
@@ -577,7 +599,7 @@ on_attach(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	r.input_credit = r.writer ? c->input_credit : 0;
 	r.start = a->off;
 	r.end = ring_end(&c->ring);
-	peer_send(from, MSG_CONS_ATTACHED, msg->reqno, NULL, &r, sizeof(r));
+	peer_send(cl->peer, MSG_CONS_ATTACHED, reqno, NULL, &r, sizeof(r));
 	attach_peers(c);
 	cons_pump(c);
 	return (0);
@@ -589,6 +611,10 @@ on_detach(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	const struct msg_chan *m = msg->body;
 	struct attach *a;
 
+	if (held_cancel(ctx, m->chan)) {
+		peer_ok(from, msg->reqno);
+		return (0);
+	}
 	if ((a = attach_of(ctx, m->chan, e)) == NULL)
 		return (-1);
 	attach_free(a);

@@ -70,6 +70,8 @@ on_row(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	v->row = *m;
 	view_row(v, &row);
 	client_push(ctl, SUB_ROWS, MSG_VM_ROW, &row, sizeof(row));
+	if (!cons_expected(v))
+		held_vm(ctl, v->row.id);
 	return (0);
 }
 
@@ -91,6 +93,7 @@ on_gone(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	if (v->joining != NULL)
 		cons_release(v->joining);
 	free(v);
+	held_vm(ctl, m->id);
 	return (0);
 }
 
@@ -194,6 +197,7 @@ control_open(
 	TAILQ_INIT(&ctl->clients);
 	TAILQ_INIT(&ctl->vms);
 	TAILQ_INIT(&ctl->requests);
+	TAILQ_INIT(&ctl->held);
 	ctl->parent = peer_open(base, link, &conf, e);
 	return (ctl->parent == NULL ? -1 : 0);
 }

@@ -26,12 +26,14 @@
 #define CLIENT_LOW (128u << 10) /* queue: go on with a list below it */
 #define CLIENT_QUEUE (1u << 20)
 #define EVENTS_KEPT 64
+#define HELD_LIMIT_S 2      /* for a console that is about to come */
 #define SAMPLE_LIMIT_MS 100 /* a VM process that does not answer by then */
 
 struct event;
 struct event_base;
 struct client;
 struct control;
+struct held;
 
 /* One attachment of a client to a console. */
 struct attach {
@@ -82,7 +84,7 @@ struct client {
 	struct control *ctl;
 	struct peer *peer;
 	struct msg_cred cred;
-	unsigned nrequests;
+	unsigned nrequests, nheld;
 	uint32_t subs;
 	struct event *ev_tick;
 	struct timeval interval;
@@ -106,6 +108,7 @@ struct control {
 	TAILQ_HEAD(, client) clients;
 	TAILQ_HEAD(cvmhead, cvm) vms;
 	TAILQ_HEAD(, request) requests;
+	TAILQ_HEAD(, held) held;
 	uint32_t next_request;
 	/* A round of samples. */
 	struct event *ev_round;
@@ -144,6 +147,11 @@ void view_client_gone(struct client *);
 int cons_open(struct cvm *, int *fd, struct err *);
 void cons_release(struct cons *); /* its VM is gone or runs anew */
 void cons_pump(struct cons *);
+/* Its VM runs, but the link to it has not come yet. */
+bool cons_expected(const struct cvm *);
+/* Answer a request for a console with what is there: 0, or -1 with *e. */
+int cons_attach(
+    struct client *, uint32_t reqno, const struct msg_attach *, struct err *);
 int on_attach(void *, struct peer *, struct msg *, struct err *);
 int on_detach(void *, struct peer *, struct msg *, struct err *);
 int on_credit(void *, struct peer *, struct msg *, struct err *);
@@ -152,5 +160,14 @@ int on_break(void *, struct peer *, struct msg *, struct err *);
 int on_take(void *, struct peer *, struct msg *, struct err *);
 void attach_drop_all(struct client *);
 void attach_pump_all(struct client *);
+
+/* held.c: requests for a console that is about to come */
+int held_add(struct client *, const struct cvm *, uint32_t reqno,
+    const struct msg_attach *, struct err *);
+/* The VM's console has come, or will not: answer who waits for it. */
+void held_vm(struct control *, uint32_t id);
+/* The client detaches what is not attached yet: false, there is no such. */
+bool held_cancel(struct client *, uint32_t chan);
+void held_client_gone(struct client *);
 
 #endif

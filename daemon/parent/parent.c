@@ -43,22 +43,25 @@ parent_event(
 		peer_send(p->control.peer, MSG_EVENT, 0, NULL, &ev, sizeof(ev));
 }
 
-/* A fresh control: its socket, every row, a link to every running VM. */
+/*
+ * A fresh control: every row, a link to every running VM, and last its socket,
+ * so that no client sees half of it.
+ */
 static void
 control_up(struct parent *p, struct child *c)
 {
 	struct vment *v;
 	int fd;
 
-	if ((fd = dup(p->listen_fd)) == -1)
-		log_warn("control has no socket");
-	else
-		peer_send(c->peer, MSG_CTL_LISTEN, 0, &fd, NULL, 0);
 	TAILQ_FOREACH(v, &p->vms, entry) {
 		vm_changed(v);
 		if (vm_runs(v) && v->state != VM_STARTING)
 			link_control(v);
 	}
+	if ((fd = dup(p->listen_fd)) == -1)
+		log_warn("control has no socket");
+	else
+		peer_send(c->peer, MSG_CTL_LISTEN, 0, &fd, NULL, 0);
 }
 
 /* A fresh vmm: a link to every running VM. */
@@ -259,9 +262,9 @@ parent_main(struct parent *p)
 	    sandbox_filter_enter(sandbox_parent.filter, &e) == -1)
 		fatalx("%s", e.text);
 	record_take_back(p);
-	if (child_start(&p->vmm, &e) == -1 ||
-	    child_start(&p->control, &e) == -1 ||
-	    parent_first_apply(p, &e) == -1)
+	/* control last: it begins with the whole table. */
+	if (child_start(&p->vmm, &e) == -1 || parent_first_apply(p, &e) == -1 ||
+	    child_start(&p->control, &e) == -1)
 		fatalx("%s", e.text);
 	host_notify("READY=1");
 	vm_start_enabled(p);

@@ -120,8 +120,7 @@ on_attached(void *arg, struct client *client, const struct msg *m)
 	if (m->type != MSG_CONS_ATTACHED) {
 		fprintf(stderr, "refused %s\n",
 		    m->type == MSG_ERR ? err->text : msg_name(m->type));
-		if (!w->again || !w->been)
-			end(w, 1);
+		end(w, 1);
 		return;
 	}
 	fprintf(

@@ -134,11 +134,21 @@ flat() {
 # start_vmd [OPTION...]: with what standard input adds to vm.conf.  Again:
 # the same state and socket, a new daemon.
 start_vmd() {
+	vmd_conf
+	run_vmd "$@"
+}
+
+# vm.conf from standard input.
+vmd_conf() {
 	{
 		echo "socket path \"$T/vmd.sock\""
 		echo "state directory \"$T/state\""
 		cat
 	} >"$T/vm.conf"
+}
+
+# Another one, with the same vm.conf.
+run_vmd() {
 	setsid "$B/vmd" -d -v -f "$T/vm.conf" "$@" >>"$T/vmd.log" 2>&1 &
 	echo $! >"$T/vmd.pid"
 	echo $! >>"$T/sessions"
@@ -147,6 +157,11 @@ start_vmd() {
 
 vmd_pid() {
 	cat "$T/vmd.pid"
+}
+
+# The process of a role: control or vmm.
+child_pid() {
+	pgrep -P "$(vmd_pid)" -f "^vmd: $1\$"
 }
 
 # As a person does: TERM, and it ends its guests and itself.
@@ -230,6 +245,58 @@ con_wait() {
 con_close() {
 	con_type "$1" '\r~.'
 	wait_for 10 not alive "$(cat "$T/con.$1.pid")"
+}
+
+# ---- Watchers: regress/integration/watch, which tells what is not the guest's ----
+
+# watch_open TAG [OPTION...] VM: what comes is kept in $T/watch.TAG and .TAG.err
+watch_open() {
+	lib_tag=$1
+	shift
+	for lib_vm; do :; done
+	lib_options=
+	[ $# -eq 1 ] || lib_options="$1 ${3+$2}"
+	# shellcheck disable=SC2086 # a list
+	setsid "$B/regress/integration/watch" $lib_options "$T/vmd.sock" \
+	    "$lib_vm" >"$T/watch.$lib_tag" 2>"$T/watch.$lib_tag.err" &
+	echo $! >"$T/watch.$lib_tag.pid"
+	echo $! >>"$T/sessions"
+}
+
+watch_lines() {
+	wc -l <"$T/watch.$1"
+}
+
+watch_has() {
+	[ "$(watch_lines "$1")" -ge "$2" ]
+}
+
+# watch_wait TAG LINES
+watch_wait() {
+	wait_for 30 watch_has "$1" "$2"
+}
+
+# So many lines more than now.
+watch_more() {
+	watch_wait "$1" $(($(watch_lines "$1") + $2))
+}
+
+watch_close() {
+	kill "$(cat "$T/watch.$1.pid")"
+	wait_for 5 not alive "$(cat "$T/watch.$1.pid")"
+}
+
+# consecutive FILE: numbers, each one more than that of the line before; from
+# "up" on they begin again.  The last line may be cut.
+consecutive() {
+	tr -d '\r' <"$1" | sed '$d' | awk '
+	    $1 == "up" { want = 0; ups++; next }
+	    $1 + 0 != want || length($1) != 8 {
+		print NR ": " $0 " is not " want
+		exit bad = 1
+	    }
+	    { want++; n++ }
+	    END { exit bad || n == 0 || ups == 0 }'
 }
 
 # ---- Terminal programs, in tmux ----
