@@ -17,7 +17,7 @@ chip_text(const struct app *app, int i, char *buf, size_t size)
 	int n = v->ops->count != NULL ? v->ops->count(v) : 0;
 
 	if (n > 0)
-		snprintf(buf, size, " %d %s %d ", i + 1, v->ops->chip, n);
+		snprintf(buf, size, " %d %s (%d) ", i + 1, v->ops->chip, n);
 	else
 		snprintf(buf, size, " %d %s ", i + 1, v->ops->chip);
 }

@@ -28,7 +28,7 @@ draw_facts(const struct model *m, const struct guest *g, struct canvas *c,
 	fact(c, r, 1, "owner", TR_TEXT, buf);
 	fmt_bytes(a, sizeof(a), g->resident_bytes);
 	fmt_bytes(b, sizeof(b), g->mem_bytes);
-	snprintf(buf, sizeof(buf), "%s touched of %s", a, b);
+	snprintf(buf, sizeof(buf), "%s of %s", a, b);
 	fact(c, r, 2, "memory", TR_TEXT, buf);
 	snprintf(buf, sizeof(buf), "%s", "-");
 	if (g->started_s != 0)

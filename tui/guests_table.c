@@ -307,11 +307,13 @@ draw_meters(const struct guests_view *gv, struct canvas *c, struct rect r)
 	canvas_meter(c, r.row, r.col + half + 6, r.cols - half - 7, frac, text);
 }
 
-/* A figure and its word, two blanks after; returns the next column. */
+/* A figure and its word; the next column.  One that does not fit is left out. */
 static int
 figure(struct canvas *c, int row, int col, int end, enum trole role,
     const char *word, const char *value)
 {
+	if (col + (int)(strlen(word) + strlen(value)) + 1 > end)
+		return (end);
 	col += canvas_text(c, row, col, end - col, TR_DIM, word);
 	col += canvas_text(c, row, col + 1, end - col - 1, role, value) + 1;
 	return (col + 3);

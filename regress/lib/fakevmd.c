@@ -173,11 +173,27 @@ on_list(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	return (peer_ok(p, m->reqno));
 }
 
+/* Lines of so many bytes in all. */
 static void
-on_tick(int fd, short what, void *arg)
+flood(struct fake_guest *g, uint32_t bytes)
 {
 	static const char line[] = "a line of a console that never stops, to "
 				   "fill the screen and the ring behind it\r\n";
+	static char many[64 * (sizeof(line) - 1)];
+	size_t i;
+
+	if (many[0] == '\0')
+		for (i = 0; i < 64; i++)
+			memcpy(many + i * (sizeof(line) - 1), line,
+			    sizeof(line) - 1);
+	for (; bytes > sizeof(many); bytes -= sizeof(many))
+		print(g, many, sizeof(many));
+	print(g, many, sizeof(many));
+}
+
+static void
+on_tick(int fd, short what, void *arg)
+{
 	struct client *cl = arg;
 	struct fake_guest *g;
 	struct timespec ts;
@@ -200,8 +216,7 @@ on_tick(int fd, short what, void *arg)
 		peer_send(
 		    cl->peer, MSG_VM_FIGURES, 0, NULL, &g->fig, sizeof(g->fig));
 		if (conf.flood)
-			for (k = 0; k < 100; k++)
-				print(g, line, sizeof(line) - 1);
+			flood(g, 8192);
 	}
 	event_add(cl->tick, &cl->interval);
 }
@@ -361,6 +376,8 @@ on_attach(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	peer_send(p, MSG_CONS_ATTACHED, m->reqno, NULL, &r, sizeof(r));
 	each_chan(ch->id, send_peers);
 	pump(ch);
+	if (conf.flood)	/* from now on as fast as credit comes */
+		flood(g, a->credit);
 	return (0);
 }
 
@@ -388,7 +405,9 @@ on_credit(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	(void)p;
 	(void)e;
 	cl->chan[c->chan].credit += c->bytes;
-	if (cl->chan[c->chan].open)
+	if (cl->chan[c->chan].open && conf.flood)
+		flood(guests[cl->chan[c->chan].id - 1], c->bytes);
+	else if (cl->chan[c->chan].open)
 		pump(&cl->chan[c->chan]);
 	return (0);
 }
