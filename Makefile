@@ -57,6 +57,7 @@ $(B)/libshared.a: $(call obj,$(SHARED))
 $(B)/libdaemon.a: $(call obj,$(DAEMON))
 $(B)/libctl.a: $(call obj,$(CTL))
 $(B)/libtui.a: $(call obj,$(TUI))
+$(B)/libregress.a: $(call obj,$(wildcard regress/lib/*.c))
 $(B)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -80,7 +81,7 @@ build/.headers: regress/setup
 
 # A test is one program, regress/DIR/test_NAME.c, with every archive.
 TESTS	:= $(patsubst %.c,$(B)/%,$(wildcard regress/*/test_*.c))
-$(TESTS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
+$(TESTS): $(B)/%: $(B)/%.o $(B)/libregress.a $(LIBS)
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_all)
 # What a test is made of beside the archives, and a helper of shell tests.
 $(B)/regress/sandbox/test_sandbox: $(B)/regress/sandbox/hostile.o
@@ -119,7 +120,7 @@ $(TOOLS): $(B)/%: $(B)/%.o
 RTOOLS	:= $(patsubst %.c,$(B)/%,$(wildcard regress/bench/*.c)) \
 	   $(B)/regress/tui/fakevmd $(B)/regress/tui/grid_svg \
 	   $(B)/regress/integration/watch
-$(RTOOLS): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
+$(RTOOLS): $(B)/%: $(B)/%.o $(B)/libregress.a $(LIBS)
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_all)
 
 # ---- What installs packages, boots machines, takes time --------------------
@@ -153,7 +154,7 @@ bench: setup
 # ---- Fuzzing: regress/fuzz/fuzz_NAME.c, corpus/NAME, perhaps NAME.dict -----
 
 FUZZ	:= $(patsubst %.c,$(B)/%,$(wildcard regress/fuzz/fuzz_*.c))
-$(FUZZ): $(B)/%: $(B)/%.o $(call obj,$(wildcard regress/lib/*.c)) $(LIBS)
+$(FUZZ): $(B)/%: $(B)/%.o $(B)/libregress.a $(LIBS)
 	$(CC) $(ALLLD) -fsanitize=fuzzer $(INSTR) -o $@ $^ $(LIBS_all)
 fuzzers-here: $(FUZZ)
 
