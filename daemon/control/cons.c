@@ -570,7 +570,9 @@ cons_attach(struct client *cl, uint32_t reqno, const struct msg_attach *m,
 	struct cvm *v;
 
 	if ((v = cvm_find(cl->ctl, &m->vm)) == NULL)
-		return (err_set(e, ENOENT, "no such vm"));
+		return (m->vm.id != 0
+			? err_set(e, ENOENT, "no vm with id %u", m->vm.id)
+			: err_set(e, ENOENT, "no vm named %s", m->vm.name));
 	if (cl->chan[m->chan] != NULL)
 		return (err_set(
 		    e, EBUSY, "console %u is attached already", m->chan));
@@ -716,8 +718,9 @@ on_take(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 		a->cons->writer = a;
 		attach_peers(a->cons);
 		credit.bytes = a->cons->input_credit;
-		peer_send(from, MSG_CONS_INPUT_CREDIT, 0, NULL, &credit,
-		    sizeof(credit));
+		if (credit.bytes > 0)
+			peer_send(from, MSG_CONS_INPUT_CREDIT, 0, NULL, &credit,
+			    sizeof(credit));
 	}
 	if (msg->reqno != 0)
 		peer_ok(from, msg->reqno);

@@ -64,6 +64,9 @@ cons_fail(struct cons *c, const struct err *why)
 	if (c->leaving)
 		return;
 	*c->e = *why;
+	/* The words come on a line of their own. */
+	if (term_is_raw())
+		fputs("\r\n", stderr);
 	cons_leave(c, -1);
 }
 
