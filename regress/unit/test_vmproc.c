@@ -634,7 +634,11 @@ t_filters(void)
 	closedir(dir);
 	/* Ours, and what newer kernels run in KVM's name inside of it. */
 	CHECK(n >= 4);
+#ifdef __SANITIZE_THREAD__ /* its own thread is there before any filter */
+	CHECK(n < count_dir(path));
+#else
 	CHECK_EQ(n, count_dir(path));
+#endif
 	op(&r, OP_KILL, 0, 0);
 	CHECK_EQ(rig_close(&r), 0);
 }
