@@ -19,26 +19,39 @@
 #define NO_GROUP UINT32_MAX
 #define SHOWN_BYTES (4 * ERR_TEXT_BYTES)
 
+/* The last one is kept: a thousand VMs of one owner are one look-up. */
 static void
 user_name(char *dst, size_t size, uint32_t uid)
 {
-	struct passwd *pw = getpwuid(uid);
+	static char name[64];
+	static uint32_t of;
+	struct passwd *pw;
 
-	if (pw != NULL)
-		str_vis(dst, size, pw->pw_name);
-	else
-		snprintf(dst, size, "%" PRIu32, uid);
+	if (name[0] == '\0' || uid != of) {
+		of = uid;
+		if ((pw = getpwuid(uid)) != NULL)
+			str_vis(name, sizeof(name), pw->pw_name);
+		else
+			snprintf(name, sizeof(name), "%" PRIu32, uid);
+	}
+	strlcpy(dst, name, size);
 }
 
 static void
 group_name(char *dst, size_t size, uint32_t gid)
 {
-	struct group *gr = getgrgid(gid);
+	static char name[64];
+	static uint32_t of;
+	struct group *gr;
 
-	if (gr != NULL)
-		str_vis(dst, size, gr->gr_name);
-	else
-		snprintf(dst, size, "%" PRIu32, gid);
+	if (name[0] == '\0' || gid != of) {
+		of = gid;
+		if ((gr = getgrgid(gid)) != NULL)
+			str_vis(name, sizeof(name), gr->gr_name);
+		else
+			snprintf(name, sizeof(name), "%" PRIu32, gid);
+	}
+	strlcpy(dst, name, size);
 }
 
 void
