@@ -189,18 +189,24 @@ cpuid_levels(struct kvm_cpuid2 *c)
 	}
 }
 
-static int
-host_cpuid(struct kvm_host *h, int kvm_fd, unsigned ncpus, struct err *e)
+void
+kvm_cpuid_filter(struct kvm_host *h, unsigned ncpus)
 {
 	unsigned i;
 
+	for (i = 0; i < h->cpuid->nent; i++)
+		cpuid_features(&h->cpuid->entries[i], h, ncpus);
+	cpuid_levels(h->cpuid);
+}
+
+static int
+host_cpuid(struct kvm_host *h, int kvm_fd, unsigned ncpus, struct err *e)
+{
 	if ((h->cpuid = cpuid_alloc()) == NULL)
 		return (err_errno(e, "CPUID table"));
 	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, h->cpuid) == -1)
 		return (err_errno(e, "KVM_GET_SUPPORTED_CPUID"));
-	for (i = 0; i < h->cpuid->nent; i++)
-		cpuid_features(&h->cpuid->entries[i], h, ncpus);
-	cpuid_levels(h->cpuid);
+	kvm_cpuid_filter(h, ncpus);
 	return (0);
 }
 

@@ -68,6 +68,8 @@ struct hv_vcpu {
 /* What the run page says, in hv.h's words; any exit there may ever be.  T76. */
 int kvm_exit_decode(struct hv_vcpu *, struct hv_exit *);
 int kvm_host_read(struct kvm_host *, int kvm_fd, unsigned ncpus, struct err *);
+/* T40: from what KVM supports to what a guest with ncpus is shown. */
+void kvm_cpuid_filter(struct kvm_host *, unsigned ncpus);
 void kvm_host_free(struct kvm_host *);
 /* CPUID and the MSRs that firmware would have set. */
 int kvm_cpu_init(struct hv_vcpu *, struct err *);

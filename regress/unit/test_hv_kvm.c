@@ -332,6 +332,35 @@ t_cpuid(void)
 	close(fd);
 }
 
+/* A host that has everything: what must not be shown is not. */
+static void
+t_hidden(void)
+{
+	static const uint32_t leaves[] = { 0x1, 0x7, 0xa, 0x12, 0x80000001,
+		0x8000000a };
+	struct kvm_cpuid_entry2 *n;
+	struct kvm_host h;
+	size_t i;
+
+	memset(&h, 0, sizeof(h));
+	h.cpuid = calloc(
+	    1, sizeof(*h.cpuid) + KVM_CPUID_MAX * sizeof(h.cpuid->entries[0]));
+	for (i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++) {
+		n = &h.cpuid->entries[h.cpuid->nent++];
+		memset(n, 0xff, sizeof(*n));
+		n->function = leaves[i];
+		n->index = 0;
+	}
+	kvm_cpuid_filter(&h, 1);
+	CHECK_EQ(leaf(h.cpuid, 0x1, 0)->ecx & (1u << 5 | 1u << 3), 0);
+	CHECK_EQ(leaf(h.cpuid, 0x7, 0)->ebx & 4, 0);
+	CHECK_EQ(leaf(h.cpuid, 0xa, 0)->eax, 0);
+	CHECK_EQ(leaf(h.cpuid, 0x12, 0)->eax, 0);
+	CHECK_EQ(leaf(h.cpuid, 0x80000001, 0)->ecx & 4, 0);
+	CHECK_EQ(leaf(h.cpuid, 0x8000000a, 0)->edx, 0);
+	kvm_host_free(&h);
+}
+
 /* T76: any exit reason, also one of tomorrow, is an answer with words. */
 static void
 t_reasons(void)
@@ -397,6 +426,7 @@ t_reasons(void)
 static const struct tap_case cases[] = {
 	{ "T76 kvm: every exit reason has a name and a RIP", t_reasons },
 	{ "T40 kvm: CPUID is a subset, no VMX, no SVM", t_cpuid },
+	{ "T40 kvm: VMX, SVM, SGX and counters are hidden", t_hidden },
 	{ "kvm: port exits, in and out", t_io },
 	{ "kvm: memory exits", t_mmio },
 	{ "kvm: no kick is lost", t_kick },
