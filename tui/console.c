@@ -99,7 +99,7 @@ console_attached(struct console *cons, const struct msg_attached *a)
 	cons->replay_end = a->end;
 	cons->state = CONS_LIVE;
 	cons->writer = a->writer != 0;
-	cons->input_credit = a->input_credit;
+	cons->input_credit = cons->writer ? a->input_credit : 0;
 	cons->why[0] = '\0';
 	cons->app->dirty = true;
 }
@@ -244,8 +244,10 @@ console_peers(struct console *cons, const struct msg_cons_peers *p)
 {
 	cons->npeers = p->n > CONS_PEERS_MAX ? CONS_PEERS_MAX : p->n;
 	memcpy(cons->peer, p->peer, cons->npeers * sizeof(p->peer[0]));
-	if (cons->writer && !p->you_write)
+	if (cons->writer && !p->you_write) {
 		cons->qlen = 0;
+		cons->input_credit = 0; /* comes anew with the keyboard */
+	}
 	cons->writer = p->you_write != 0;
 	cons->app->dirty = true;
 }

@@ -154,6 +154,15 @@ on_closed(void *ctx, struct peer *p, const struct err *why)
 	lost(l, text);
 }
 
+/* vmd is there, but we do not understand each other. */
+static void
+hang_up(struct link *l, const struct err *why)
+{
+	peer_close(l->peer);
+	l->peer = NULL;
+	lost(l, why->text);
+}
+
 static int
 subscribe(struct link *l, int ms, struct err *e)
 {
@@ -176,10 +185,11 @@ on_hello(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	(void)p;
 	request_take(l, m->reqno, &r);
 	if (h->version != PROTO_VERSION) {
-		app_status(l->app, TR_ERROR,
-		    "%s speaks version %u, this "
-		    "vmtop %d; restart the older of the two",
+		err_set(e, EPROTO,
+		    "%s speaks version %u of the protocol, this vmtop %d; "
+		    "restart the older of the two",
 		    h->text, h->version, PROTO_VERSION);
+		hang_up(l, e);
 		return (0);
 	}
 	snprintf(l->model->daemon, sizeof(l->model->daemon), "%s", h->text);
@@ -284,6 +294,10 @@ on_err(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	if (!request_take(l, m->reqno, &r))
 		return (0);
 	msg_to_err(m->body, &why);
+	if (r.what == REQ_HELLO) {
+		hang_up(l, &why);
+		return (0);
+	}
 	if (r.what == REQ_OP)
 		model_reason(l->model, r.id, why.text);
 	cons = console_by_chan(l->app->views[VIEW_CONSOLE], r.id);
@@ -449,6 +463,11 @@ open_socket(const char *path, struct err *e)
 		if (errno == ENOENT || errno == ECONNREFUSED)
 			err_set(e, errno, "vmd does not run: %s: %s", path,
 			    strerror(errno));
+		else if (errno == EACCES)
+			err_set(e, errno,
+			    "no permission to use %s: only its "
+			    "owner and its group may",
+			    path);
 		else
 			err_errno(e, "%s", path);
 		fd_close(&fd);

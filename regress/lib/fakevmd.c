@@ -376,7 +376,7 @@ on_attach(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	peer_send(p, MSG_CONS_ATTACHED, m->reqno, NULL, &r, sizeof(r));
 	each_chan(ch->id, send_peers);
 	pump(ch);
-	if (conf.flood)	/* from now on as fast as credit comes */
+	if (conf.flood) /* from now on as fast as credit comes */
 		flood(g, a->credit);
 	return (0);
 }
@@ -460,6 +460,7 @@ on_take(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	const struct msg_chan *c = m->body;
 	struct client *cl = ctx;
 	struct chan *ch = &cl->chan[c->chan];
+	struct msg_credit credit = { .chan = c->chan };
 
 	(void)e;
 	if (ch->open) {
@@ -467,6 +468,9 @@ on_take(void *ctx, struct peer *p, struct msg *m, struct err *e)
 		ch->writer = 1;
 		guests[ch->id - 1]->writer = ch;
 		each_chan(ch->id, send_peers);
+		credit.bytes = CONS_INPUT_BYTES;
+		peer_send(
+		    p, MSG_CONS_INPUT_CREDIT, 0, NULL, &credit, sizeof(credit));
 	}
 	return (m->reqno != 0 ? peer_ok(p, m->reqno) : 0);
 }

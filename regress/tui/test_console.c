@@ -167,6 +167,8 @@ typing(void)
 	CHECK(strstr(s.app.status, "C-] w") != NULL);
 	prefix(&s, "w");
 	CHECK(synth_noted(&s, "take 0"));
+	/* Credit of the time before does not count. */
+	CHECK_EQ(cons(&s, 0)->input_credit, 0);
 	s.app.status[0] = '\0';
 	synth_golden(&s, "console-watching", 24, 80, cs_braille, false);
 	synth_fini(&s);
