@@ -168,8 +168,7 @@ play_vm_attach(struct play_vm *vm)
 	struct wire *l = &vm->link;
 
 	strlcpy(at.name, "x", sizeof(at.name));
-	wire_send(
-	    l, MSG_PAGE_RING, 0, dup(vm->ring_fd), &page, sizeof(page));
+	wire_send(l, MSG_PAGE_RING, 0, dup(vm->ring_fd), &page, sizeof(page));
 	page.bytes = 4096;
 	wire_send(
 	    l, MSG_PAGE_BELL, 0, dup(vm->bell_page_fd), &page, sizeof(page));

@@ -127,7 +127,7 @@ static bool
 take(int timeout_ms)
 {
 	struct pollfd p = { .fd = tty, .events = POLLIN };
-	char buf[4096];
+	char buf[4096], *more;
 	ssize_t n;
 
 	if (poll(&p, 1, timeout_ms) <= 0)
@@ -135,7 +135,9 @@ take(int timeout_ms)
 	n = read(tty, buf, sizeof(buf));
 	if (n <= 0)
 		return (n == -1 && errno == EAGAIN);
-	out = realloc(out, nout + (size_t)n);
+	if ((more = realloc(out, nout + (size_t)n)) == NULL)
+		abort();
+	out = more;
 	memcpy(out + nout, buf, (size_t)n);
 	nout += (size_t)n;
 	vt_feed(vt, buf, (size_t)n, false);

@@ -224,7 +224,7 @@ kernel_fd(void)
 
 	fake_elf64(file);
 	memcpy(file + FAKE_TEXT + (FAKE_ENTRY - FAKE_TEXT_GPA), vmproc_guest,
-	    (size_t)(vmproc_guest_end - vmproc_guest));
+	    (uintptr_t)vmproc_guest_end - (uintptr_t)vmproc_guest);
 	CHECK_EQ(write(fd, file, sizeof(file)), sizeof(file));
 	return (fd);
 }
