@@ -16,6 +16,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@
 
 #define WINDOW_BYTES (256u << 10)
 #define RETRY_MS 50
+#define CHAN 1 /* not 0, which is too easily right */
 
 struct watch {
 	struct event_base *base;
@@ -56,7 +58,7 @@ static int
 on_data(void *ctx, struct peer *peer, struct msg *m, struct err *e)
 {
 	const struct msg_chunk *head = m->body;
-	struct msg_credit credit = { .bytes = head->len };
+	struct msg_credit credit = { .chan = CHAN, .bytes = head->len };
 	struct watch *w = ctx;
 
 	(void)peer;
@@ -138,7 +140,7 @@ static void
 attach(struct watch *w)
 {
 	struct msg_attach m = {
-		.chan = 1,
+		.chan = CHAN,
 		.flags = w->been ? CONS_FROM : 0,
 		.credit = w->once > 0 ? w->once : WINDOW_BYTES,
 		.from = w->next,
@@ -172,6 +174,14 @@ on_down(void *ctx, struct client *client, const struct err *why)
 	fprintf(stderr, "down %s\n", why->text);
 	if (!w->again)
 		end(w, 1);
+}
+
+static void
+on_term(int sig, short what, void *arg)
+{
+	(void)sig;
+	(void)what;
+	end(arg, 0);
 }
 
 static const struct msg_handler handlers[] = {
@@ -231,6 +241,7 @@ main(int argc, char **argv)
 		.up = on_up,
 		.down = on_down,
 	};
+	struct event *term;
 	struct err e;
 
 	options(&w, argc, argv);
@@ -242,7 +253,12 @@ main(int argc, char **argv)
 		fprintf(stderr, "down %s\n", e.text);
 		return (1);
 	}
+	/* Also what keeps the loop when nothing is read. */
+	term = evsignal_new(w.base, SIGTERM, on_term, &w);
+	if (term == NULL || event_add(term, NULL) == -1)
+		return (1);
 	event_base_dispatch(w.base);
+	event_free(term);
 	if (w.count_only)
 		printf("%" PRIu64 "\n", w.came);
 	client_close(w.client);

@@ -89,6 +89,46 @@ test_from(void)
 	play_teardown();
 }
 
+/* Held until the VM's link has come; given up, or with the VM, answered. */
+static void
+test_held(void)
+{
+	struct msg_attach at = { .vm = { .id = 1 }, .credit = ALL_CREDIT };
+	struct msg_chan chan = { .chan = 0 };
+	struct wire cl;
+	struct wire_msg m;
+	struct play_vm vm;
+
+	play_setup();
+	play_row(1, "one", VM_RUNNING, 0);
+	play_client(&cl);
+	wire_send(&cl, MSG_CONS_ATTACH, 7, -1, &at, sizeof(at));
+	wire_send(&cl, MSG_CONS_DETACH, 8, -1, &chan, sizeof(chan));
+	REQUIRE(wire_expect(&cl, MSG_ERR, &m));
+	CHECK_EQ(m.reqno, 7);
+	CHECK_EQ(m.err.code, ECANCELED);
+	REQUIRE(wire_expect(&cl, MSG_OK, &m));
+	CHECK_EQ(m.reqno, 8);
+
+	wire_send(&cl, MSG_CONS_ATTACH, 9, -1, &at, sizeof(at));
+	play_vm_open(&vm, 1, "one");
+	REQUIRE(wire_expect(&cl, MSG_CONS_ATTACHED, &m));
+	CHECK_EQ(m.reqno, 9);
+	CHECK_EQ(m.attached.id, 1);
+
+	play_row(2, "two", VM_STARTING, 0);
+	at.vm.id = 2;
+	at.chan = 1;
+	wire_send(&cl, MSG_CONS_ATTACH, 10, -1, &at, sizeof(at));
+	play_row(2, "two", VM_STOPPED, 0);
+	REQUIRE(wire_expect(&cl, MSG_ERR, &m));
+	CHECK_EQ(m.reqno, 10);
+	CHECK_EQ(m.err.code, ENOTCONN);
+	wire_close(&cl);
+	play_vm_close(&vm);
+	play_teardown();
+}
+
 /* F7, F8: a stalled watcher costs a fast one nothing, and is told its gap. */
 static void
 test_stalled(void)
@@ -557,6 +597,7 @@ static const struct tap_case cases[] = {
 	{ "control: history replayed exactly, then live", test_replay },
 	{ "control: attach from an offset", test_from },
 	{ "F7 F8 control: stalled watcher beside a fast one", test_stalled },
+	{ "control: a console that is about to come", test_held },
 	{ "control: credit in small pieces", test_credit },
 	{ "control: one writer, many watchers", test_writer },
 	{ "control: input credit", test_input_credit },
