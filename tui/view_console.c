@@ -13,9 +13,11 @@ self(struct view *v)
 	return ((struct console_view *)v);
 }
 
-static struct console *
-current(struct console_view *cv)
+struct console *
+console_current(struct view *v)
 {
+	struct console_view *cv = self(v);
+
 	return (cv->ntabs > 0 ? cv->tab[cv->cur] : NULL);
 }
 
@@ -65,8 +67,8 @@ mark_read(struct console_view *cv)
 	}
 }
 
-static void
-select_tab(struct console_view *cv, int i)
+void
+console_select(struct console_view *cv, int i)
 {
 	if (cv->ntabs == 0)
 		return;
@@ -197,14 +199,14 @@ do_guests(struct view *v, int arg)
 static void
 do_next(struct view *v, int by)
 {
-	select_tab(self(v), self(v)->cur + by);
+	console_select(self(v), self(v)->cur + by);
 }
 
 static void
 do_tab(struct view *v, int i)
 {
 	if (i < self(v)->ntabs)
-		select_tab(self(v), i);
+		console_select(self(v), i);
 }
 
 static void
@@ -232,7 +234,7 @@ do_other(struct view *v, int arg)
 
 	(void)arg;
 	if (cv->beside >= 0)
-		select_tab(cv, cv->beside);
+		console_select(cv, cv->beside);
 }
 
 /* Say why keys go nowhere. */
@@ -268,7 +270,7 @@ send_keys(struct console *cons, const char *bytes, size_t len)
 static void
 do_literal(struct view *v, int arg)
 {
-	struct console *cons = current(self(v));
+	struct console *cons = console_current(v);
 	char c = (char)v->app->prefix;
 
 	(void)arg;
@@ -279,7 +281,7 @@ do_literal(struct view *v, int arg)
 static void
 do_break(struct view *v, int arg)
 {
-	struct console *cons = current(self(v));
+	struct console *cons = console_current(v);
 
 	(void)arg;
 	if (cons == NULL || !may_type(cons))
@@ -291,7 +293,7 @@ do_break(struct view *v, int arg)
 static void
 do_take(struct view *v, int arg)
 {
-	struct console *cons = current(self(v));
+	struct console *cons = console_current(v);
 
 	(void)arg;
 	if (cons == NULL || cons->state != CONS_LIVE)
@@ -306,7 +308,7 @@ do_take(struct view *v, int arg)
 static void
 do_size(struct view *v, int arg)
 {
-	struct console *cons = current(self(v));
+	struct console *cons = console_current(v);
 	char buf[64];
 	int n;
 
@@ -316,120 +318,6 @@ do_size(struct view *v, int arg)
 	n = snprintf(buf, sizeof(buf), "stty rows %d cols %d\r",
 	    vt_rows(cons->vt), vt_cols(cons->vt));
 	send_keys(cons, buf, (size_t)n);
-}
-
-static void
-do_look_back(struct view *v, int page)
-{
-	struct console *cons = current(self(v));
-
-	if (cons == NULL || !console_look_back(cons))
-		return;
-	if (page)
-		cons->top -= vt_rows(cons->vt) - 1;
-	if (cons->top < 0)
-		cons->top = 0;
-}
-
-static void
-scroll_to(struct console *cons, int top)
-{
-	int last = cons->snap->lines - vt_rows(cons->vt);
-
-	cons->top = top > last ? last : top;
-	if (cons->top < 0)
-		cons->top = 0;
-	cons->app->dirty = true;
-}
-
-static void
-do_scroll(struct view *v, int by)
-{
-	struct console *cons = current(self(v));
-
-	if (cons != NULL && cons->snap != NULL)
-		scroll_to(cons, cons->top + by);
-}
-
-static void
-do_scroll_page(struct view *v, int dir)
-{
-	struct console *cons = current(self(v));
-
-	if (cons != NULL && cons->snap != NULL)
-		scroll_to(cons, cons->top + dir * (vt_rows(cons->vt) - 1));
-}
-
-static void
-do_scroll_edge(struct view *v, int end)
-{
-	struct console *cons = current(self(v));
-
-	if (cons != NULL && cons->snap != NULL)
-		scroll_to(cons, end ? cons->snap->lines : 0);
-}
-
-static void
-do_live(struct view *v, int arg)
-{
-	struct console *cons = current(self(v));
-
-	(void)arg;
-	if (cons != NULL)
-		console_live(cons);
-}
-
-static void
-find(struct console *cons, int dir)
-{
-	struct vt_pos at = cons->hit;
-
-	if (cons->search[0] == '\0')
-		return;
-	if (!vt_snap_find(cons->snap, cons->search, dir, &at)) {
-		app_status(cons->app, TR_NOTICE, "no %s\"%s\" %s",
-		    cons->found ? "more " : "", cons->search,
-		    dir < 0 ? "above" : "below");
-		return;
-	}
-	cons->hit = at;
-	cons->found = true;
-	if (at.line < cons->top || at.line >= cons->top + vt_rows(cons->vt))
-		scroll_to(cons, at.line - vt_rows(cons->vt) / 2);
-	cons->app->dirty = true;
-}
-
-static void
-on_search(struct view *v, const char *text, bool done)
-{
-	struct console *cons = current(self(v));
-
-	if (cons == NULL || !done || text == NULL || cons->snap == NULL)
-		return;
-	snprintf(cons->search, sizeof(cons->search), "%s", text);
-	cons->hit = (struct vt_pos){ cons->snap->lines, 0 };
-	cons->found = false;
-	find(cons, -1);
-}
-
-static void
-do_search(struct view *v, int arg)
-{
-	struct console *cons = current(self(v));
-
-	(void)arg;
-	if (cons == NULL || !console_look_back(cons))
-		return;
-	app_prompt(v->app, v, "Search:", cons->search, on_search);
-}
-
-static void
-do_find(struct view *v, int dir)
-{
-	struct console *cons = current(self(v));
-
-	if (cons != NULL && cons->snap != NULL)
-		find(cons, dir);
 }
 
 static void
@@ -453,11 +341,12 @@ static const struct keybind prefix_rows[] = {
 	{ { '2' }, "tab-2", NULL, "the second", do_tab, 1, NULL },
 	{ { '3' }, "tab-3", NULL, "the third", do_tab, 2, NULL },
 	{ { '4' }, "tab-4", NULL, "the fourth", do_tab, 3, NULL },
-	{ { '[' }, "scroll", "scroll", "look back", do_look_back, 0, NULL },
-	{ { K_PGUP }, "scroll-page", NULL, "look back a page", do_look_back, 1,
+	{ { '[' }, "scroll", "scroll", "look back", console_do_look_back, 0,
 	    NULL },
+	{ { K_PGUP }, "scroll-page", NULL, "look back a page",
+	    console_do_look_back, 1, NULL },
 	{ { '/' }, "search", "search", "search in all that was printed",
-	    do_search, 0, NULL },
+	    console_do_search, 0, NULL },
 	{ { '|' }, "split", "split", "two consoles, or one again", do_split, 0,
 	    NULL },
 	{ { 'o' }, "other", "other", "to the other half", do_other, 0, NULL },
@@ -481,34 +370,10 @@ static const struct keybind rows[] = {
 const struct keytab console_keytab = { "Console", NULL, rows,
 	sizeof(rows) / sizeof(rows[0]) };
 
-static const struct keybind scroll_rows[] = {
-	{ { K_UP, 'k' }, "line-up", "up", "a line up", do_scroll, -1, NULL },
-	{ { K_DOWN, 'j' }, "line-down", "down", "a line down", do_scroll, 1,
-	    NULL },
-	{ { K_PGUP, 'b' }, "page-up", "page", "a page up", do_scroll_page, -1,
-	    NULL },
-	{ { K_PGDN, ' ' }, "page-down", "page", "a page down", do_scroll_page,
-	    1, NULL },
-	{ { K_HOME, 'g' }, "oldest", "oldest", "to the oldest line",
-	    do_scroll_edge, 0, NULL },
-	{ { K_END, 'G' }, "newest", "newest", "to the newest line",
-	    do_scroll_edge, 1, NULL },
-	{ { '/' }, "search-again", "search", "search", do_search, 0, NULL },
-	{ { 'n' }, "hit-older", "above", "the next hit above", do_find, -1,
-	    NULL },
-	{ { 'N' }, "hit-newer", "below", "the next hit below", do_find, 1,
-	    NULL },
-	{ { K_ESC, 'q', K_ENTER }, "live", "live", "back to what is live",
-	    do_live, 0, NULL },
-};
-const struct keytab console_scroll_keytab = { "Console, looking back", "",
-	scroll_rows, sizeof(scroll_rows) / sizeof(scroll_rows[0]) };
-
 static bool
 console_key(struct view *v, uint32_t key)
 {
-	struct console_view *cv = self(v);
-	struct console *cons = current(cv);
+	struct console *cons = console_current(v);
 	const struct keybind *b;
 	char bytes[VT_KEY_BYTES];
 	size_t n;
@@ -535,7 +400,7 @@ console_key(struct view *v, uint32_t key)
 static bool
 console_paste(struct view *v, const char *bytes, size_t len, bool last)
 {
-	struct console *cons = current(self(v));
+	struct console *cons = console_current(v);
 
 	(void)last;
 	if (cons == NULL || len == 0)
@@ -543,118 +408,6 @@ console_paste(struct view *v, const char *bytes, size_t len, bool last)
 	if (cons->snap != NULL)
 		console_live(cons);
 	send_keys(cons, bytes, len);
-	return (true);
-}
-
-static struct vt_pos
-pos_of(const struct console *cons, struct rect p, const struct input *in)
-{
-	struct vt_pos at = { cons->top + in->row - p.row, in->col - p.col };
-
-	if (at.line < 0)
-		at.line = 0;
-	if (at.line >= cons->snap->lines)
-		at.line = cons->snap->lines - 1;
-	if (at.col < 0)
-		at.col = 0;
-	if (at.col >= cons->snap->cols)
-		at.col = cons->snap->cols - 1;
-	return (at);
-}
-
-static bool
-inside(struct rect r, const struct input *in)
-{
-	return (in->row >= r.row && in->row < r.row + r.rows &&
-	    in->col >= r.col && in->col < r.col + r.cols);
-}
-
-/* A drag marks on a copy of the screen; the guest goes on behind it. */
-static void
-drag(struct console_view *cv, struct console *cons, struct rect p,
-    const struct input *in)
-{
-	bool was_back = cons->snap != NULL && !cons->marking;
-
-	if (!console_look_back(cons))
-		return;
-	cons->marking = !was_back;
-	if (!cv->dragging) {
-		cv->dragging = true;
-		cons->mark_a = pos_of(cons, p, &cv->press);
-	}
-	cons->mark_b = pos_of(cons, p, in);
-	cons->marked = true;
-	cv->v.app->dirty = true;
-}
-
-static void
-drop(struct console_view *cv, struct console *cons)
-{
-	struct app *app = cv->v.app;
-	char *text;
-
-	cv->dragging = false;
-	if (cons->snap == NULL || !cons->marked)
-		return;
-	text = vt_snap_text(cons->snap, cons->mark_a, cons->mark_b);
-	if (text != NULL && text[0] != '\0' && app->term->copy != NULL) {
-		app->term->copy(app->term_ctx, text, strlen(text));
-		app_status(app, TR_NOTICE, "%zu bytes copied", strlen(text));
-	}
-	free(text);
-	if (cons->marking)
-		console_live(cons);
-	app->dirty = true;
-}
-
-static void
-wheel(struct console *cons, int dir)
-{
-	if (cons->snap == NULL && dir > 0)
-		return;
-	if (!console_look_back(cons))
-		return;
-	if (dir > 0 && cons->top + vt_rows(cons->vt) >= cons->snap->lines) {
-		console_live(cons);
-		return;
-	}
-	scroll_to(cons, cons->top + dir * 3);
-}
-
-static bool
-console_mouse(struct view *v, const struct input *in, struct rect r)
-{
-	struct console_view *cv = self(v);
-	struct rect p = console_pane(cv, r, false);
-	struct console *cons = current(cv);
-	int i;
-
-	if (cons == NULL)
-		return (false);
-	if (in->what == MOUSE_RELEASE || cv->dragging) {
-		if (in->what == MOUSE_RELEASE)
-			drop(cv, cons);
-		else if (in->what == MOUSE_DRAG)
-			drag(cv, cons, p, in);
-		return (true);
-	}
-	if (in->row == r.row && in->what == MOUSE_PRESS) {
-		if ((i = console_tab_hit(cv, NULL, r, in->col)) >= 0)
-			select_tab(cv, i);
-		return (true);
-	}
-	if (cv->beside >= 0 && inside(console_pane(cv, r, true), in) &&
-	    in->what == MOUSE_PRESS) {
-		select_tab(cv, cv->beside);
-		return (true);
-	}
-	if (in->what == MOUSE_WHEEL)
-		wheel(cons, in->button);
-	else if (in->what == MOUSE_PRESS)
-		cv->press = *in;
-	else if (in->what == MOUSE_DRAG && inside(p, &cv->press))
-		drag(cv, cons, p, in);
 	return (true);
 }
 

@@ -14,6 +14,15 @@ struct console_view {
 	struct input press; /* where a drag would begin */
 };
 
+/* view_console.c */
+struct console *console_current(struct view *); /* NULL: no tab */
+void console_select(struct console_view *, int tab);
+
+/* console_back.c */
+void console_do_look_back(struct view *, int page);
+void console_do_search(struct view *, int);
+bool console_mouse(struct view *, const struct input *, struct rect);
+
 /* console_draw.c, pure but for libtsm's own state. */
 void consoles_draw(const struct view *, struct canvas *, struct rect);
 /* The half of the rectangle that shows tab "which" (cur or beside). */
