@@ -149,7 +149,8 @@ load_theme(struct theme *t, const char *name, struct err *e)
 		return (0);
 	}
 	if ((f = theme_find(name, path, sizeof(path))) == NULL)
-		return (err_errno(e, "theme %s", name));
+		return (err_errno(
+		    e, "theme %s (vmtop(1) says where themes are)", name));
 	if ((text = malloc(THEME_FILE_BYTES + 1)) == NULL) {
 		fclose(f);
 		return (err_errno(e, "theme"));

@@ -188,7 +188,8 @@ screen_open(struct screen **out, const struct theme *theme, bool mouse,
 	struct screen *s;
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-		return (err_set(e, ENOTTY, "vmtop needs a terminal"));
+		return (err_set(
+		    e, ENOTTY, "standard input and output must be a terminal"));
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return (err_errno(e, "screen"));
 	if (open_memory(s, e) == -1 || start_curses(s, e) == -1 ||
