@@ -29,6 +29,7 @@
 #define REST_MS 10 /* after a bell that rang for nothing */
 
 static void cons_free(struct cons *);
+static void bell_off(struct cons *);
 
 /* ---- attachments ---- */
 
@@ -223,11 +224,7 @@ on_rested(int fd, short what, void *arg)
 static void
 cons_free(struct cons *c)
 {
-	if (c->ev_bell != NULL)
-		event_free(c->ev_bell);
-	if (c->ev_rest != NULL)
-		event_free(c->ev_rest);
-	fd_close(&c->bell_fd);
+	bell_off(c);
 	if (c->ring_map != NULL)
 		munmap((void *)(uintptr_t)c->ring_map, c->ring_bytes);
 	if (c->bell != NULL)
@@ -242,9 +239,11 @@ static void
 bell_off(struct cons *c)
 {
 	if (c->ev_bell != NULL)
-		event_del(c->ev_bell);
+		event_free(c->ev_bell);
 	if (c->ev_rest != NULL)
-		event_del(c->ev_rest);
+		event_free(c->ev_rest);
+	c->ev_bell = c->ev_rest = NULL;
+	fd_close(&c->bell_fd);
 }
 
 void

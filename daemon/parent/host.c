@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -117,6 +118,45 @@ host_oom_killed(void)
 	more = now > last;
 	last = now;
 	return (more);
+}
+
+int
+host_files(struct err *e)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return (err_errno(e, "getrlimit"));
+	if (rl.rlim_cur >= HOST_FILES_MIN)
+		return (0);
+	rl.rlim_cur = HOST_FILES_MIN;
+	if (rl.rlim_max < HOST_FILES_MIN)
+		rl.rlim_max = HOST_FILES_MIN;
+	if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return (err_set(e, EMFILE,
+		    "too many open files: vmd needs a limit of %d of them, and "
+		    "may not raise it (ulimit -n, or LimitNOFILE= of the unit)",
+		    HOST_FILES_MIN));
+	return (0);
+}
+
+int
+host_files_for(unsigned nvms, struct err *e)
+{
+	struct rlimit rl;
+	uint64_t most;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return (err_errno(e, "getrlimit"));
+	most = rl.rlim_cur < HOST_FILES_MIN
+	    ? 0
+	    : (rl.rlim_cur - HOST_FILES_BASE) / HOST_FILES_VM;
+	if (nvms > most)
+		return (err_set(e, EMFILE,
+		    "too many open files: their limit of %llu is enough for "
+		    "%llu running vms (ulimit -n, or LimitNOFILE= of the unit)",
+		    (unsigned long long)rl.rlim_cur, (unsigned long long)most));
+	return (0);
 }
 
 /* mkdir -p for the last two components; the directory must be root's own. */

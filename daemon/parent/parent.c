@@ -237,6 +237,14 @@ parent_clear(struct parent *p)
 	event_base_free(p->base);
 }
 
+/* The start fails half-way: guests taken back run on, the socket goes. */
+__attribute__((noreturn)) static void
+parent_fail(struct parent *p, const struct err *e)
+{
+	unlink(p->conf->socket_path);
+	fatalx("%s", e->text);
+}
+
 int
 parent_main(struct parent *p)
 {
@@ -246,13 +254,16 @@ parent_main(struct parent *p)
 	p->state_fd = p->lock_fd = p->listen_fd = -1;
 	if (geteuid() != 0)
 		fatalx("vmd must be started as root");
-	if (parent_first_load(p, &e) == -1 || host_state_open(p, &e) == -1 ||
-	    host_listen(p, &e) == -1 || proc_init(&e) == -1)
+	if (host_files(&e) == -1 || parent_first_load(p, &e) == -1 ||
+	    host_state_open(p, &e) == -1 || proc_init(&e) == -1 ||
+	    host_listen(p, &e) == -1)
 		fatalx("%s", e.text);
 	if (!p->foreground && daemon(0, 0) == -1)
 		fatal("daemon");
-	if ((p->base = event_base_new()) == NULL)
-		fatalx("no memory for the event loop");
+	if ((p->base = event_base_new()) == NULL) {
+		err_set(&e, errno, "no event loop: %s", strerror(errno));
+		parent_fail(p, &e);
+	}
 	host_hugepages(p->first);
 	host_oom_killed();
 	daemon_user(p);
@@ -260,12 +271,12 @@ parent_main(struct parent *p)
 	signals(p);
 	if (sandbox_enter(&sandbox_parent, 0, 0, UINT32_MAX, &e) == -1 ||
 	    sandbox_filter_enter(sandbox_parent.filter, &e) == -1)
-		fatalx("%s", e.text);
+		parent_fail(p, &e);
 	record_take_back(p);
 	/* control last: it begins with the whole table. */
 	if (child_start(&p->vmm, &e) == -1 || parent_first_apply(p, &e) == -1 ||
 	    child_start(&p->control, &e) == -1)
-		fatalx("%s", e.text);
+		parent_fail(p, &e);
 	host_notify("READY=1");
 	vm_start_enabled(p);
 	event_base_dispatch(p->base);

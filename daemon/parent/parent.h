@@ -115,6 +115,7 @@ void vmtab_remove(struct vment *, const char *reason);
 struct vment *vmtab_find(struct parent *, const struct vm_ref *);
 struct vment *vmtab_id(struct parent *, uint32_t id);
 bool vm_runs(const struct vment *); /* has a process */
+unsigned vmtab_running(const struct parent *);
 void vm_row(const struct vment *, struct msg_row *);
 void vm_changed(struct vment *); /* tell control */
 /* A uid of the configured range that no running VM has. */

@@ -205,7 +205,8 @@ vm_start(struct vment *v, uint32_t starter, int *kernel_fd, struct err *e)
 		err_set(e, EAGAIN, "vmm is being started again: try once more");
 		return (start_failed(v, &b, e));
 	}
-	if (vmtab_uid(v->p, &v->uid, e) == -1 ||
+	if (host_files_for(vmtab_running(v->p) + 1, e) == -1 ||
+	    vmtab_uid(v->p, &v->uid, e) == -1 ||
 	    bundle_open(v, kernel_fd, &b, e) == -1)
 		return (start_failed(v, &b, e));
 	v->step_open_us = (host_now_ns() - t0) / 1000;

@@ -88,6 +88,17 @@ vm_runs(const struct vment *v)
 	return (v->state != VM_STOPPED && v->state != VM_WAITING);
 }
 
+unsigned
+vmtab_running(const struct parent *p)
+{
+	const struct vment *v;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(v, &p->vms, entry)
+		n += vm_runs(v);
+	return (n);
+}
+
 void
 vm_row(const struct vment *v, struct msg_row *row)
 {

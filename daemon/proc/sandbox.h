@@ -41,7 +41,8 @@ enum sandbox_uid {
 
 /* What /proc/PID/fd/N may point to, and how many of these.  link NULL ends. */
 struct sandbox_fd {
-	const char *link; /* a part of the link's text: "socket:", "kvm-vm" */
+	const char
+	    *link; /* a part of the link's text: "socket:"; "/x": its end */
 	unsigned min, max;
 	const char *why;
 };

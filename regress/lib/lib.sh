@@ -134,8 +134,18 @@ flat() {
 # start_vmd [OPTION...]: with what standard input adds to vm.conf.  Again:
 # the same state and socket, a new daemon.
 start_vmd() {
+	lib_no_vmd
 	vmd_conf
 	run_vmd "$@"
+}
+
+# One that a failed case has left.
+lib_no_vmd() {
+	[ -e "$T/vmd.pid" ] || return 0
+	while alive "$(vmd_pid)"; do
+		kill "$(vmd_pid)"
+		wait_for 1 not alive "$(vmd_pid)" || :
+	done
 }
 
 # vm.conf from standard input.

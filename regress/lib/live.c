@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,17 @@ live_check(pid_t pid, const struct sandbox *sb, uid_t uid, gid_t gid,
 	return (l.bad);
 }
 
+/* A file's name stands at the end; anything else anywhere. */
+static bool
+fd_is(const char *link, const char *part)
+{
+	size_t n = strlen(link), m = strlen(part);
+
+	if (part[0] != '/' || part[m - 1] == '/')
+		return (strstr(link, part) != NULL);
+	return (n >= m && strcmp(link + n - m, part) == 0);
+}
+
 unsigned
 live_check_fds(pid_t pid, const struct sandbox *sb, void (*say)(const char *))
 {
@@ -259,7 +271,7 @@ live_check_fds(pid_t pid, const struct sandbox *sb, void (*say)(const char *))
 			continue; /* closed meanwhile */
 		link[n] = '\0';
 		for (i = 0; sb->fds[i].link != NULL; i++)
-			if (strstr(link, sb->fds[i].link) != NULL)
+			if (fd_is(link, sb->fds[i].link))
 				break;
 		if (sb->fds[i].link == NULL)
 			differs(&l, "fd %s is %s", d->d_name, link);
