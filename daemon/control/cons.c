@@ -135,7 +135,7 @@ cons_pump(struct cons *c)
 
 	do {
 		waits = false;
-		off = 0;
+		off = UINT64_MAX;
 		for (a = TAILQ_FIRST(&c->attached); a != NULL; a = next) {
 			next = TAILQ_NEXT(a, entry);
 			if (!attach_pump(a))
@@ -151,8 +151,10 @@ cons_pump(struct cons *c)
 					return;
 				continue;
 			}
+			/* The least: what came after the first of them had
+			 * caught up is missing there, and rang no bell. */
 			waits = true;
-			if (a->off > off)
+			if (a->off < off)
 				off = a->off;
 		}
 		/* Who has caught up is woken by the bell. */
@@ -189,9 +191,12 @@ on_bell(int fd, short what, void *arg)
 	struct timeval rest = { .tv_usec = REST_MS * 1000 };
 	struct cons *c = arg;
 	uint64_t n, end;
+	struct iovec iov = { .iov_base = &n, .iov_len = sizeof(n) };
 
 	(void)what;
-	if (read(fd, &n, sizeof(n)) == -1 && errno != EAGAIN) {
+	/* The VM process shares O_NONBLOCK with us, and could clear it. */
+	if (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) != (ssize_t)sizeof(n) &&
+	    errno != EAGAIN) {
 		log_guest("vm %u: bell: cannot be read",
 		    c->vm != NULL ? c->vm->row.id : 0);
 		event_del(c->ev_bell);
@@ -380,10 +385,19 @@ on_bell_event(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
 	struct cons *c = ctx;
 	struct event_base *b = c->ctl->base;
+	struct stat st;
 
 	(void)from;
 	if (c->bell_fd != -1)
 		return (0);
+	/*
+	 * An eventfd's inode has no type.  A socket has one: with its own end
+	 * of a link here, a VM process's link would outlive it.
+	 */
+	if (fstat(msg->fd, &st) == -1 || (st.st_mode & S_IFMT) != 0) {
+		err_set(e, EINVAL, "the bell is not an eventfd");
+		return (link_bad(c, e));
+	}
 	c->bell_fd = fd_move(&msg->fd);
 	if (fd_set_nonblock(c->bell_fd) == -1) {
 		err_errno(e, "bell");

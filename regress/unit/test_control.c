@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@
 #define RING PLAY_RING
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 #define ALL_CREDIT (1u << 30)
+#define WATCHERS 8
 
 /* ---- cases ---- */
 
@@ -521,6 +523,144 @@ test_bell_junk(void)
 	play_teardown();
 }
 
+/* A bell of any other kind than an eventfd costs the VM its link. */
+static void
+test_bell_kinds(void)
+{
+	struct wire_msg m;
+	struct play_vm vm;
+	int sv[2], kind;
+	char byte;
+
+	play_setup();
+	for (kind = 0; kind < 3; kind++) {
+		play_vm_link(&vm, 1, "one");
+		play_vm_pages(&vm);
+		close(vm.ring.bell_fd);
+		if (kind == 0)
+			CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+		else if (kind == 1)
+			CHECK_EQ(pipe(sv), 0);
+		else {
+			sv[0] = open("/dev/null", O_RDWR);
+			sv[1] = dup(sv[0]);
+		}
+		vm.ring.bell_fd = sv[0];
+		play_vm_attach(&vm);
+		CHECK_EQ(wire_recv(&vm.link, &m), 0);
+		CHECK_EQ(recv(vm.link.fd, &byte, 1, MSG_DONTWAIT), 0);
+		close(sv[1]);
+		play_vm_close(&vm);
+	}
+	play_teardown();
+}
+
+static void
+spin(unsigned turns)
+{
+	static atomic_uint n;
+
+	while (turns-- > 0)
+		atomic_fetch_add(&n, 1);
+}
+
+/* A client that watches VM 1 as often as one client can. */
+static void
+watch_all(struct wire *cl)
+{
+	struct wire_msg m;
+	unsigned chan;
+
+	play_client(cl);
+	for (chan = 0; chan < CONS_CHANS; chan++)
+		REQUIRE(play_attach(cl, 1, chan, 0, ALL_CREDIT, 0, &m));
+}
+
+/* Read until all chans together have had that many bytes. */
+static uint64_t
+drain_all(struct wire *cl, uint64_t have, uint64_t want)
+{
+	struct wire_msg m;
+
+	while (have < want && wire_recv(cl, &m))
+		if (m.type == MSG_CONS_DATA)
+			have += m.chunk.len;
+	return (have);
+}
+
+/* What is printed while the watchers are served one by one reaches all. */
+static void
+test_many_watchers(void)
+{
+	uint64_t have = 0, end = 0;
+	struct wire cl[WATCHERS];
+	struct play_vm vm;
+	unsigned i, c;
+
+	play_setup();
+	play_vm_open(&vm, 1, "one");
+	for (c = 0; c < WATCHERS; c++)
+		watch_all(&cl[c]);
+	for (i = 0; i < 400 && have == end * CONS_CHANS; i++) {
+		play_vm_print(&vm, 1);
+		spin(i * 100);
+		play_vm_print(&vm, 1);
+		for (c = 0; c < WATCHERS; c++) {
+			have = drain_all(
+			    &cl[c], end * CONS_CHANS, (end + 2) * CONS_CHANS);
+			if (have != (end + 2) * CONS_CHANS)
+				break;
+		}
+		end += 2;
+	}
+	CHECK_EQ(have, end * CONS_CHANS);
+	for (c = 0; c < WATCHERS; c++)
+		wire_close(&cl[c]);
+	play_vm_close(&vm);
+	play_teardown();
+}
+
+/*
+ * The eventfd's flags are the VM process's as well: it makes it block, rings,
+ * and takes the ring back when control has woken and not yet read it, being
+ * busy with the watchers of another VM.
+ */
+static void
+test_bell_blocks(void)
+{
+	uint64_t n = 1;
+	struct iovec iov = { .iov_base = &n, .iov_len = sizeof(n) };
+	struct wire cl[WATCHERS], idle;
+	struct play_vm vm, evil;
+	unsigned i, c;
+
+	play_setup();
+	play_vm_open(&vm, 1, "one");
+	play_vm_open(&evil, 2, "two");
+	play_client(&idle);
+	play_settle(&idle, 2);
+	for (c = 0; c < WATCHERS; c++)
+		watch_all(&cl[c]);
+	CHECK_EQ(fcntl(evil.ring.bell_fd, F_SETFL, 0), 0);
+	for (i = 0; i < 400; i++) {
+		n = 1;
+		play_vm_print(&vm, 1);
+		atomic_store(&evil.ring.head->end, i + 1);
+		CHECK_EQ(write(evil.ring.bell_fd, &n, sizeof(n)), 8);
+		spin(i * 100);
+		(void)!preadv2(evil.ring.bell_fd, &iov, 1, -1, RWF_NOWAIT);
+		for (c = 0; c < WATCHERS; c++)
+			REQUIRE(drain_all(&cl[c], 0, CONS_CHANS) == CONS_CHANS);
+	}
+	play_settle(&idle, 1);
+	for (c = 0; c < WATCHERS; c++)
+		wire_close(&cl[c]);
+	wire_close(&idle);
+	play_vm_close(&vm);
+	play_vm_close(&evil);
+	play_teardown();
+}
+
 /* Figures come while somebody asks, and a silent VM does not hold them up. */
 static void
 test_figures(void)
@@ -610,6 +750,9 @@ static const struct tap_case cases[] = {
 	{ "control: ring sizes of a hostile vm", test_ring_sizes },
 	{ "control: ring that lies", test_lying_ring },
 	{ "control: bell that is none", test_bell_junk },
+	{ "control: bell of another kind is refused", test_bell_kinds },
+	{ "control: bell that a vm process makes block", test_bell_blocks },
+	{ "control: many watchers, every byte to each", test_many_watchers },
 	{ "control: figures, and a mute vm", test_figures },
 	{ "control: long lists", test_long_list },
 };

@@ -98,6 +98,15 @@ test_superset(void)
 		}
 }
 
+/* A VM process could make control's read(2) of a shared eventfd block. */
+static void
+test_control_blocks(void)
+{
+	CHECK(row(&filter_control, SCMP_SYS(read)) == NULL);
+	CHECK(row(&filter_control, SCMP_SYS(readv)) == NULL);
+	CHECK(row(&filter_control, SCMP_SYS(poll)) == NULL);
+}
+
 /* Denied to all, the parent among them; and more to the children. */
 static void
 test_denied(void)
@@ -245,6 +254,7 @@ test_user(void)
 }
 
 static const struct tap_case cases[] = {
+	{ "policies: nothing blocks control", test_control_blocks },
 	{ "S1 budgets of system calls", test_budgets },
 	{ "S1 each call once and with a reason", test_rows },
 	{ "sandbox the parent's list holds its children's", test_superset },
