@@ -352,6 +352,11 @@ lib_clean_up() {
 	[ ! -e "$T/sessions" ] || while read -r lib_session; do
 		pkill -KILL -s "$lib_session"
 	done <"$T/sessions"
+	# Guests outlive their vmd.
+	for lib_record in "$T"/state/vm/*.rec; do
+		[ ! -e "$lib_record" ] ||
+		    kill -KILL "$(sed -n 's/^pid //p' "$lib_record")"
+	done
 	if [ $LIB_FAILED -gt 0 ]; then
 		lib_keep=$B/check/$LIB_TEST.files
 		mkdir -p "$lib_keep"
