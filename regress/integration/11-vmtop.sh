@@ -78,16 +78,14 @@ vmd_dies() {
 	beta=$(vm_pid beta)
 	kill -KILL "$(child_pid control)"
 	wait_for 20 vmctl status
-	tm_keys 'echo after con''trol' Enter
-	tm_wait 'after control' 60
+	tm_until '^.*after control' 60 'echo after con""trol' Enter
 	kill -KILL "$(child_pid vmm)"
 	kill -KILL "$(vmd_pid)"
 	wait_for 10 not alive "$(vmd_pid)"
 	run_vmd
 	equal "$(vm_pid alpha)" "$alpha"
 	equal "$(vm_pid beta)" "$beta"
-	tm_keys 'echo after vm''d' Enter
-	tm_wait 'after vmd' 60
+	tm_until '^.*after vmd' 60 'echo after vm""d' Enter
 	tm kill-server
 }
 

@@ -19,6 +19,8 @@
 B=${B:-build}
 T=$(mktemp -d "${TMPDIR:-/tmp}/vmd-test.XXXXXX") || exit 1
 LIB_TEST=$(basename "$0" .sh)
+LIB_PATIENCE=${LAB:+4}
+LIB_PATIENCE=${LIB_PATIENCE:-1}
 LIB_PASSED=0 LIB_FAILED=0 LIB_SKIPPED=0
 
 # ---- Cases ----
@@ -67,13 +69,15 @@ equal() {
 	[ "$1" = "$2" ] || fail "it is \"$1\", not \"$2\""
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds; fails when that takes longer.
+# wait_for SECONDS COMMAND...: until it succeeds; fails when that takes longer,
+# in the lab four times as long.
 wait_for() {
-	lib_left=$(($1 * 10))
+	read -r lib_now _ </proc/uptime
+	lib_end=$((${lib_now%.*} + $1 * LIB_PATIENCE))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		lib_left=$((lib_left - 1))
-		[ $lib_left -gt 0 ] || {
+		read -r lib_now _ </proc/uptime
+		[ "${lib_now%.*}" -le $lib_end ] || {
 			fail "waited in vain for: $*"
 			return 1
 		}
@@ -333,6 +337,24 @@ tm_screen() {
 
 tm_has() {
 	tm_screen | grep -q -e "$1"
+}
+
+# tm_until REGEX SECONDS KEY...: type them again and again until it shows.
+tm_until() {
+	lib_regex=$1
+	lib_seconds=$2
+	shift 2
+	wait_for "$lib_seconds" tm_try "$lib_regex" "$@" || {
+		tm_screen
+		return 1
+	}
+}
+
+tm_try() {
+	lib_regex=$1
+	shift
+	tm_keys "$@"
+	tm_has "$lib_regex"
 }
 
 # tm_wait REGEX [SECONDS]
