@@ -124,6 +124,7 @@ out_of_memory() {
 	con_open beta oom
 	con_wait oom 'beta:/#' 120
 	group=/sys/fs/cgroup/vmd-test
+	echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 	mkdir "$group"
 	echo 16M >"$group/memory.max"
 	echo 0 >"$group/memory.swap.max" || :
