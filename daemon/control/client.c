@@ -21,14 +21,24 @@
 
 /* ---- requests on their way ---- */
 
+/* The parent is told, or who comes and goes would fill its memory. */
 static void
 requests_forget(struct client *cl)
 {
-	struct request *r;
+	struct control *ctl = cl->ctl;
+	struct request *r, *next;
 
-	TAILQ_FOREACH(r, &cl->ctl->requests, entry)
-		if (r->client == cl)
-			r->client = NULL;
+	for (r = TAILQ_FIRST(&ctl->requests); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, entry);
+		if (r->client != cl)
+			continue;
+		r->client = NULL;
+		if (peer_send(ctl->parent, MSG_FORGET, r->up, NULL, NULL, 0) ==
+		    -1)
+			continue; /* its answer will end it */
+		TAILQ_REMOVE(&ctl->requests, r, entry);
+		free(r);
+	}
 }
 
 /* Every forwarded body begins with the credentials: ours, not the client's. */
@@ -215,6 +225,29 @@ client_cred(int fd, struct msg_cred *cred)
 	return (0);
 }
 
+/* One user must not take the places of the others, nor all of them root's. */
+static int
+client_room(
+    const struct control *ctl, const struct msg_cred *cred, struct err *e)
+{
+	const struct client *cl;
+	unsigned n = 0, most = CLIENTS_MAX;
+
+	if (cred->uid != 0) {
+		most -= CLIENTS_ROOT;
+		TAILQ_FOREACH(cl, &ctl->clients, entry)
+			n += cl->cred.uid == cred->uid;
+		if (n >= CLIENTS_UID)
+			return (err_set(e, EMFILE,
+			    "%u clients of uid %u are connected already", n,
+			    cred->uid));
+	}
+	if (ctl->nclients >= most)
+		return (err_set(e, EMFILE, "%u clients are connected already",
+		    ctl->nclients));
+	return (0);
+}
+
 static int
 client_open(struct control *ctl, int *fd, struct err *e)
 {
@@ -229,14 +262,15 @@ client_open(struct control *ctl, int *fd, struct err *e)
 	};
 	struct client *cl;
 
-	if (ctl->nclients >= CLIENTS_MAX)
-		return (err_set(e, EMFILE, "%d clients are connected already",
-		    CLIENTS_MAX));
 	if ((cl = calloc(1, sizeof(*cl))) == NULL)
 		return (err_errno(e, "client"));
 	cl->ctl = ctl;
 	if (client_cred(*fd, &cl->cred) == -1) {
 		err_errno(e, "SO_PEERCRED");
+		free(cl);
+		return (-1);
+	}
+	if (client_room(ctl, &cl->cred, e) == -1) {
 		free(cl);
 		return (-1);
 	}

@@ -175,7 +175,7 @@ parent_closed(void *ctx, struct peer *peer, const struct err *why)
 	(void)peer;
 	(void)why;
 	ctl->parent = NULL;
-	event_base_loopexit(ctl->base, NULL);
+	event_base_loopbreak(ctl->base); /* nothing may need it any more */
 }
 
 int

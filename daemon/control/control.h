@@ -22,6 +22,8 @@
 #include "shared/ring.h"
 
 #define CLIENTS_MAX 1024
+#define CLIENTS_UID 256         /* of one user who is not root */
+#define CLIENTS_ROOT 16         /* places that are kept for root */
 #define REQUESTS_MAX 64         /* of one client, unanswered */
 #define CLIENT_LOW (128u << 10) /* queue: go on with a list below it */
 #define CLIENT_QUEUE (1u << 20)

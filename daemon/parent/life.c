@@ -163,6 +163,22 @@ vm_wait(struct vment *v, uint32_t reqno, enum wait_for what)
 	TAILQ_INSERT_TAIL(&v->waiters, w, entry);
 }
 
+/* Who asked has left: its number may be in any VM's list, or in none. */
+void
+vm_forget_waiter(struct parent *p, uint32_t reqno)
+{
+	struct waiter *w;
+	struct vment *v;
+
+	TAILQ_FOREACH(v, &p->vms, entry)
+		TAILQ_FOREACH(w, &v->waiters, entry)
+			if (w->reqno == reqno) {
+				TAILQ_REMOVE(&v->waiters, w, entry);
+				free(w);
+				return;
+			}
+}
+
 /* control died, and with it who asked. */
 void
 vm_forget_waiters(struct parent *p)
@@ -207,6 +223,16 @@ vm_cause(const struct vment *v, char *buf, size_t len)
 		    r->status, strsignal(r->status));
 }
 
+void
+vm_settle(struct vment *v)
+{
+	if (v->later == NULL)
+		return;
+	v->conf = *v->later;
+	free(v->later);
+	v->later = NULL;
+}
+
 /* Back to a row without a process. */
 static void
 vm_clear_run(struct vment *v)
@@ -223,11 +249,7 @@ vm_clear_run(struct vment *v)
 	v->failed = v->powered_off = v->killed = v->stop_asked = false;
 	memset(v->token, 0, sizeof(v->token));
 	memset(&v->reaped, 0, sizeof(v->reaped));
-	if (v->later != NULL) {
-		v->conf = *v->later;
-		free(v->later);
-		v->later = NULL;
-	}
+	vm_settle(v);
 }
 
 void

@@ -294,8 +294,11 @@ record_adopt(struct parent *p, const struct record *r, struct err *e)
 		err_set(e, EINVAL, "holds %zu vms, not one", conf->nvms);
 		goto out;
 	}
-	if (vmtab_id(p, r->id) != NULL ||
-	    (v = vmtab_add(p, &conf->vms[0], e)) == NULL)
+	if (vmtab_id(p, r->id) != NULL) {
+		err_set(e, EEXIST, "id %u is in use", r->id);
+		goto out;
+	}
+	if ((v = vmtab_add(p, &conf->vms[0], e)) == NULL)
 		goto out;
 	v->id = r->id;
 	if (p->next_id < r->id)

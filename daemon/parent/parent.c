@@ -23,24 +23,68 @@
 #include "shared/log.h"
 #include "shared/str.h"
 
-void
-parent_event(
-    struct parent *p, const struct vment *v, bool bad, const char *fmt, ...)
+#define EVENT_NS UINT64_C(3000000000)
+#define EVENTS_AHEAD 60
+
+/*
+ * S5: a VM process that lies, or an owner's script, must not fill the log and
+ * push everybody else's events out of control's list.  Each event uses up three
+ * seconds, and three minutes may be used up ahead.
+ */
+static bool
+event_fits(struct vment *v)
 {
-	struct msg_event ev = { .time_s = time(NULL), .bad = bad };
+	uint64_t now = host_now_ns();
+
+	if (v->told_ns < now)
+		v->told_ns = now;
+	if (v->told_ns - now > (EVENTS_AHEAD - 1) * EVENT_NS)
+		return (false);
+	v->told_ns += EVENT_NS;
+	return (true);
+}
+
+static void
+event_send(struct parent *p, struct msg_event *ev)
+{
+	ev->time_s = time(NULL);
+	if (ev->name[0] != '\0')
+		(ev->bad ? log_warnx : log_info)(
+		    "vm %s: %s", ev->name, ev->text);
+	else
+		(ev->bad ? log_warnx : log_info)("%s", ev->text);
+	if (p->control.peer != NULL)
+		peer_send(p->control.peer, MSG_EVENT, 0, NULL, ev, sizeof(*ev));
+}
+
+void
+parent_event(struct parent *p, struct vment *v, bool bad, const char *fmt, ...)
+{
+	struct msg_event left = { .bad = 1 }, ev = { .bad = bad };
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(ev.text, sizeof(ev.text), fmt, ap);
 	va_end(ap);
-	if (v != NULL) {
-		ev.id = v->id;
-		strlcpy(ev.name, v->conf.name, sizeof(ev.name));
-		(bad ? log_warnx : log_info)("vm %s: %s", ev.name, ev.text);
-	} else
-		(bad ? log_warnx : log_info)("%s", ev.text);
-	if (p->control.peer != NULL)
-		peer_send(p->control.peer, MSG_EVENT, 0, NULL, &ev, sizeof(ev));
+	if (v == NULL) {
+		event_send(p, &ev);
+		return;
+	}
+	if (!event_fits(v)) {
+		v->untold++;
+		return;
+	}
+	ev.id = v->id;
+	strlcpy(ev.name, v->conf.name, sizeof(ev.name));
+	if (v->untold > 0) {
+		left.id = v->id;
+		memcpy(left.name, ev.name, sizeof(left.name));
+		snprintf(left.text, sizeof(left.text),
+		    "%u more events left out", v->untold);
+		v->untold = 0;
+		event_send(p, &left);
+	}
+	event_send(p, &ev);
 }
 
 /*

@@ -42,6 +42,8 @@ struct vment {
 	struct conf_vm conf;         /* what it runs with, or would */
 	struct conf_vm *later;       /* what a reload wants it to be next */
 	char reason[ERR_TEXT_BYTES]; /* of the last failed run; "" none */
+	uint64_t told_ns; /* what its events have used up; parent_event() */
+	unsigned untold;
 
 	/* of the run; valid unless VM_STOPPED, VM_WAITING */
 	pid_t pid;
@@ -101,8 +103,9 @@ struct parent {
 
 /* parent.c */
 int parent_main(struct parent *);
-void parent_event(struct parent *, const struct vment *, bool bad,
-    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* v: the VM that it is of, or NULL; of one VM 20 a minute in the long run. */
+void parent_event(struct parent *, struct vment *, bool bad, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
 void parent_maybe_end(struct parent *);
 
 /* child.c: control and vmm */
@@ -121,6 +124,12 @@ void vm_changed(struct vment *); /* tell control */
 /* A uid of the configured range that no running VM has. */
 int vmtab_uid(struct parent *, uid_t *, struct err *);
 
+/* open.c: files whose bytes a guest will see */
+int open_image(const char *what, const char *path, const struct conf_owner *,
+    int *fd, struct err *);
+/* One that the client opened, with its own rights; takes *from. */
+int open_given(int *from, int *fd, struct err *);
+
 /* start.c */
 void vm_spec(const struct vment *, struct msg_vm_spec *);
 int vm_start(struct vment *, uint32_t starter, int *kernel_fd, struct err *);
@@ -135,6 +144,9 @@ int vm_stop(struct vment *, uint32_t grace_ms, bool force, struct err *);
 int vm_op(struct vment *, enum vm_op, struct err *);
 void vm_wait(struct vment *, uint32_t reqno, enum wait_for);
 void vm_kill(struct vment *);
+/* No process: what it ran with for once, or until its end, is over. */
+void vm_settle(struct vment *);
+void vm_forget_waiter(struct parent *, uint32_t reqno);
 void vm_forget_waiters(struct parent *);
 
 /* link.c: rendezvous with running VM processes, and their records */

@@ -107,6 +107,10 @@ apply(struct parent *p, const struct conf_action *a, const struct have *h,
 		break;
 	case CONF_VM_LATER:
 		apply_later(v, a->vm);
+		if (vm_runs(v))
+			break;
+		vm_settle(v); /* "vmctl load": its end was before */
+		vm_changed(v);
 		break;
 	}
 	return (0);
@@ -149,10 +153,15 @@ parent_apply(struct parent *p, struct conf *new, bool add_only, struct err *e)
 		err_errno(e, "configuration");
 		goto out;
 	}
-	/* One taken back that is just as the file has it needs no action. */
+	/*
+	 * One taken back that is just as the file has it needs no action, nor
+	 * does one that is in the file again before it ended.
+	 */
 	for (i = 0; i < h.n; i++)
-		if (conf_vm_find(new, h.row[i].vm->name) != NULL)
+		if (conf_vm_find(new, h.row[i].vm->name) != NULL) {
 			h.vm[i]->configured = true;
+			h.vm[i]->leaves = false;
+		}
 	for (rc = 0, i = 0; rc == 0 && i < n; i++)
 		rc = apply(p, &acts[i], &h, e);
 	if (!add_only) {

@@ -175,6 +175,8 @@ on_start(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	if (v->configured && start_override(v, m, kernel, e) == -1)
 		return (-1);
 	if (vm_start(v, m->cred.uid, &msg->fd, e) == -1) {
+		if (!vm_runs(v))
+			vm_settle(v);
 		if (!v->configured && !vm_runs(v))
 			vmtab_remove(v, e->text);
 		return (-1);
@@ -318,6 +320,15 @@ on_loglevel(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	return (0);
 }
 
+static int
+on_forget(void *ctx, struct peer *from, struct msg *msg, struct err *e)
+{
+	(void)from;
+	(void)e;
+	vm_forget_waiter(parent_of(ctx), msg->reqno);
+	return (0);
+}
+
 /* A line of a process that has no syslog of its own; it has its prefix. */
 static int
 on_log(void *ctx, struct peer *from, struct msg *msg, struct err *e)
@@ -358,6 +369,7 @@ const struct msg_handler parent_from_control[] = {
 	{ MSG_RELOAD, on_reload },
 	{ MSG_RESET, on_reset },
 	{ MSG_LOGLEVEL, on_loglevel },
+	{ MSG_FORGET, on_forget },
 	{ MSG_LOG, on_log },
 };
 const size_t parent_nfrom_control =

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,40 +35,6 @@ bundle_close(struct bundle *b)
 	fd_close(&b->child);
 }
 
-/* A regular file, never a device or fifo that would block or act.  T66. */
-static int
-open_regular(const char *what, const char *path, int *fd, struct err *e)
-{
-	struct stat st;
-
-	*fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (*fd == -1)
-		return (err_errno(e, "%s %s", what, path));
-	if (fstat(*fd, &st) == -1)
-		return (err_errno(e, "%s %s", what, path));
-	if (!S_ISREG(st.st_mode))
-		return (err_set(
-		    e, EINVAL, "%s %s: not a regular file", what, path));
-	return (0);
-}
-
-/* The same for a kernel that the client opened itself, with its own rights. */
-static int
-take_regular(int *from, int *fd, struct err *e)
-{
-	struct stat st;
-	int flags;
-
-	*fd = fd_move(from);
-	if (fstat(*fd, &st) == -1 || !S_ISREG(st.st_mode) ||
-	    (flags = fcntl(*fd, F_GETFL)) == -1 ||
-	    (flags & O_ACCMODE) == O_WRONLY || (flags & O_PATH) != 0)
-		return (err_set(e, EINVAL,
-		    "the kernel that came with the request is not a regular "
-		    "file open for reading"));
-	return (0);
-}
-
 static int
 bundle_open(struct vment *v, int *kernel_fd, struct bundle *b, struct err *e)
 {
@@ -80,12 +45,14 @@ bundle_open(struct vment *v, int *kernel_fd, struct bundle *b, struct err *e)
 		    "/dev/kvm (is KVM enabled in the "
 		    "firmware, and kvm-amd or kvm-intel loaded?)"));
 	if (kernel_fd != NULL && *kernel_fd != -1) {
-		if (take_regular(kernel_fd, &b->kernel, e) == -1)
+		if (open_given(kernel_fd, &b->kernel, e) == -1)
 			return (-1);
-	} else if (open_regular("kernel", v->conf.boot, &b->kernel, e) == -1)
+	} else if (open_image("kernel", v->conf.boot, &v->conf.owner,
+		       &b->kernel, e) == -1)
 		return (-1);
 	if (v->conf.initrd[0] != '\0' &&
-	    open_regular("initrd", v->conf.initrd, &b->initrd, e) == -1)
+	    open_image(
+		"initrd", v->conf.initrd, &v->conf.owner, &b->initrd, e) == -1)
 		return (-1);
 	if (link_listen(v, &b->listen, e) == -1)
 		return (-1);
@@ -182,6 +149,7 @@ start_failed(struct vment *v, struct bundle *b, struct err *e)
 	}
 	v->state = VM_STOPPED;
 	record_remove(v);
+	vm_settle(v);
 	vm_changed(v);
 	return (-1);
 }

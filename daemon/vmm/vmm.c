@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -23,6 +24,8 @@
 #include "shared/peer.h"
 #include "shared/str.h"
 
+#define GUEST_SAYS 256 /* messages of one VM process in a second */
+
 struct vmm;
 
 struct guest {
@@ -32,6 +35,9 @@ struct guest {
 	char name[VM_NAME_BYTES];
 	struct peer *peer; /* NULL: its link is closed */
 	bool reaped;       /* the parent says that its process is dead */
+	struct event *ev_rest;
+	time_t second; /* in which it said so many things */
+	unsigned said;
 };
 
 struct vmm {
@@ -55,6 +61,7 @@ static void
 guest_free(struct guest *g)
 {
 	TAILQ_REMOVE(&g->vmm->guests, g, entry);
+	event_free(g->ev_rest);
 	peer_close(g->peer);
 	free(g);
 }
@@ -93,6 +100,38 @@ guest_closed(void *ctx, struct peer *peer, const struct err *why)
 		log_guest("vm %s: link closed: %s", g->name, why->text);
 }
 
+/*
+ * One that talks without end is not listened to for a while: what it says goes
+ * on to the parent, to control and to every client that looks.
+ */
+static void
+guest_said(struct guest *g)
+{
+	struct timeval rest = { .tv_sec = 1 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec != g->second) {
+		g->second = now.tv_sec;
+		g->said = 0;
+	}
+	if (++g->said < GUEST_SAYS || g->reaped)
+		return;
+	peer_pause(g->peer, 1);
+	event_add(g->ev_rest, &rest);
+}
+
+static void
+on_rested(int fd, short what, void *arg)
+{
+	struct guest *g = arg;
+
+	(void)fd;
+	(void)what;
+	if (g->peer != NULL)
+		peer_pause(g->peer, 0);
+}
+
 static int
 on_guest_event(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
@@ -101,6 +140,7 @@ on_guest_event(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 
 	(void)from;
 	(void)e;
+	guest_said(g);
 	if (ev.what == WHAT_GONE)
 		return (0); /* that is ours to say */
 	ev.id = g->id;
@@ -123,6 +163,7 @@ on_guest_attached(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 
 	(void)from;
 	(void)e;
+	guest_said(g);
 	peer_send(g->vmm->parent, MSG_VM_EVENT, 0, NULL, &ev, sizeof(ev));
 	return (0);
 }
@@ -136,6 +177,7 @@ on_guest_err(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 
 	(void)from;
 	(void)e;
+	guest_said(g);
 	log_guest("vm %s: %s", g->name, m->text);
 	return (0);
 }
@@ -143,10 +185,10 @@ on_guest_err(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 static int
 on_guest_ok(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
-	(void)ctx;
 	(void)from;
 	(void)msg;
 	(void)e;
+	guest_said(ctx);
 	return (0);
 }
 
@@ -159,6 +201,7 @@ on_guest_log(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 
 	(void)from;
 	(void)e;
+	guest_said(g);
 	log_guest("vm %s: %.*s", g->name, (int)m->len, (const char *)(m + 1));
 	return (0);
 }
@@ -183,18 +226,24 @@ guest_new(struct vmm *vmm, const struct msg_vm_spec *spec, int *fd,
 	};
 	struct guest *g;
 
-	if (guest_find(vmm, spec->id) != NULL)
-		return (err_set(e, EEXIST, "vm id %u is in use", spec->id));
 	if (*fd == -1)
 		return (err_set(
 		    e, EINVAL, "vm %s came without a link", spec->name));
+	/* An earlier run, whose link somebody keeps open: the parent knows. */
+	if ((g = guest_find(vmm, spec->id)) != NULL)
+		guest_free(g);
 	if ((g = calloc(1, sizeof(*g))) == NULL)
 		return (err_errno(e, "vm %s", spec->name));
 	g->vmm = vmm;
 	g->id = spec->id;
 	strlcpy(g->name, spec->name, sizeof(g->name));
 	conf.ctx = g;
+	if ((g->ev_rest = evtimer_new(vmm->base, on_rested, g)) == NULL) {
+		free(g);
+		return (err_set(e, ENOMEM, "no memory for a timer"));
+	}
 	if ((g->peer = peer_open(vmm->base, fd, &conf, e)) == NULL) {
+		event_free(g->ev_rest);
 		free(g);
 		return (-1);
 	}
@@ -293,6 +342,8 @@ on_vm_reaped(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	g->reaped = true;
 	if (g->peer == NULL)
 		guest_gone(g);
+	else
+		peer_pause(g->peer, 0);
 	return (0);
 }
 
@@ -331,7 +382,7 @@ parent_closed(void *ctx, struct peer *peer, const struct err *why)
 	(void)peer;
 	(void)why;
 	vmm->parent = NULL;
-	event_base_loopexit(vmm->base, NULL);
+	event_base_loopbreak(vmm->base); /* nothing may need it any more */
 }
 
 int

@@ -384,6 +384,70 @@ test_cred(void)
 	play_teardown();
 }
 
+/* Who leaves takes along what it asked for: the parent is told. */
+static void
+test_forget(void)
+{
+	struct msg_ref ref = { .vm = { .id = 4 } };
+	struct wire cl, other;
+	struct wire_msg m;
+	uint32_t up[3];
+	int i;
+
+	play_setup();
+	play_client(&other);
+	play_client(&cl);
+	for (i = 0; i < 3; i++) {
+		wire_send(i == 1 ? &other : &cl, MSG_WAIT, 10 + i, -1, &ref,
+		    sizeof(ref));
+		REQUIRE(wire_expect(&play_parent, MSG_WAIT, &m));
+		up[i] = m.reqno;
+	}
+	wire_close(&cl);
+	REQUIRE(wire_expect(&play_parent, MSG_FORGET, &m));
+	CHECK_EQ(m.reqno, up[0]);
+	REQUIRE(wire_expect(&play_parent, MSG_FORGET, &m));
+	CHECK_EQ(m.reqno, up[2]);
+	/* Answers that crossed it on the way find nobody. */
+	for (i = 0; i < 3; i++)
+		wire_send(&play_parent, MSG_OK, up[i], -1, NULL, 0);
+	REQUIRE(wire_expect(&other, MSG_OK, &m));
+	CHECK_EQ(m.reqno, 11);
+	wire_close(&other);
+	play_teardown();
+}
+
+/* F7: one user cannot take all places. */
+static void
+test_places(void)
+{
+	static struct wire cl[CLIENTS_UID + 1];
+	struct wire good, bob;
+	struct wire_msg m;
+	unsigned i;
+
+	if (geteuid() != 0) {
+		tap_skip("needs root to be somebody else");
+		return;
+	}
+	play_setup();
+	for (i = 0; i < CLIENTS_UID; i++) {
+		play_client_as(&cl[i], 12345);
+		play_settle(&cl[i], 0);
+	}
+	play_client_as(&cl[i], 12345);
+	CHECK_EQ(wire_recv(&cl[i], &m), 0);
+	play_client_as(&bob, 12346);
+	play_settle(&bob, 0);
+	play_client(&good);
+	play_settle(&good, 0);
+	wire_close(&bob);
+	wire_close(&good);
+	for (i = 0; i <= CLIENTS_UID; i++)
+		wire_close(&cl[i]);
+	play_teardown();
+}
+
 /* T63: a client that breaks a rule is closed, others do not notice. */
 static void
 test_hostile_client(void)
@@ -745,6 +809,8 @@ static const struct tap_case cases[] = {
 	{ "control: history of a stopped vm", test_history_of_stopped },
 	{ "T68 control: console is its owner's", test_owner },
 	{ "T68 control: credentials cannot be claimed", test_cred },
+	{ "control: requests of who has left", test_forget },
+	{ "F7 control: places of one user", test_places },
 	{ "T63 control: hostile clients", test_hostile_client },
 	{ "control: unsealed page of a hostile vm", test_unsealed },
 	{ "control: ring sizes of a hostile vm", test_ring_sizes },

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The parent's table, requests, records and files, without its processes: what
+ * a client asks is handed to its handlers, what it tells control is read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "daemon/parent/parent.h"
+#include "regress/lib/tap.h"
+#include "regress/lib/wire.h"
+#include "shared/fd.h"
+#include "shared/log.h"
+#include "shared/str.h"
+
+#define ALICE 12345
+
+static struct parent p;
+static struct wire control;
+static char dir[64];
+
+static void
+setup(void)
+{
+	struct peer_conf conf = { .other = ROLE_CONTROL };
+	struct err e;
+	int sv[2];
+
+	memset(&p, 0, sizeof(p));
+	TAILQ_INIT(&p.vms);
+	p.base = event_base_new();
+	p.conf = conf_new();
+	p.lock_fd = p.listen_fd = -1;
+	p.control.p = p.vmm.p = &p;
+	strlcpy(dir, "/tmp/vmd-parent.XXXXXX", sizeof(dir));
+	if (mkdtemp(dir) == NULL || chmod(dir, 0755) == -1)
+		tap_fail(__FILE__, __LINE__, "mkdtemp");
+	p.state_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	p.control.peer = peer_open(p.base, &sv[0], &conf, &e);
+	wire_init(&control, sv[1]);
+}
+
+static void
+drop(struct vment *v)
+{
+	struct event *ev[] = { v->ev_pidfd, v->ev_kill, v->ev_gone };
+	size_t i;
+
+	for (i = 0; i < sizeof(ev) / sizeof(ev[0]); i++)
+		if (ev[i] != NULL)
+			event_free(ev[i]);
+	fd_close(&v->pidfd);
+	v->state = VM_STOPPED;
+	vmtab_remove(v, "test");
+}
+
+static void
+teardown(void)
+{
+	char cmd[128];
+
+	while (!TAILQ_EMPTY(&p.vms))
+		drop(TAILQ_FIRST(&p.vms));
+	peer_close(p.control.peer);
+	wire_close(&control);
+	fd_close(&p.state_fd);
+	conf_free(p.conf);
+	if (p.ev_stagger != NULL)
+		event_free(p.ev_stagger);
+	event_base_free(p.base);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	CHECK_EQ(system(cmd), 0);
+}
+
+static struct vment *
+add(const char *name)
+{
+	struct conf_vm c;
+	struct vment *v;
+	struct err e;
+
+	conf_vm_init(&c);
+	strlcpy(c.name, name, sizeof(c.name));
+	strlcpy(c.boot, "/boot/kernel", sizeof(c.boot));
+	v = vmtab_add(&p, &c, &e);
+	v->configured = true;
+	return (v);
+}
+
+/* What a handler of control's messages says to this one. */
+static int
+ask(enum msg_type type, uint32_t reqno, const void *body, size_t len,
+    struct err *e)
+{
+	struct msg m = {
+		.type = type, .reqno = reqno, .body = body, .len = len, .fd = -1
+	};
+	size_t i;
+
+	for (i = 0; i < parent_nfrom_control; i++)
+		if (parent_from_control[i].type == type)
+			return (parent_from_control[i].fn(
+			    &p.control, p.control.peer, &m, e));
+	return (err_set(e, ENOENT, "no handler"));
+}
+
+static void
+turn(void)
+{
+	event_base_loop(p.base, EVLOOP_NONBLOCK);
+}
+
+/* Settings that came with a start are gone when that start fails. */
+static void
+test_failed_start(void)
+{
+	struct msg_start m = { .vm = { .name = "web" },
+		.set = START_CMDLINE | START_CPUS,
+		.ncpus = 7,
+		.cmdline = "init=/evil" };
+	struct vment *v;
+	struct err e;
+
+	setup();
+	v = add("web");
+	CHECK_EQ(ask(MSG_START, 1, &m, sizeof(m), &e), -1); /* no vmm */
+	CHECK_EQ(e.code, EAGAIN);
+	CHECK_STR(v->conf.cmdline, "");
+	CHECK_EQ(v->conf.cpus, 1);
+	CHECK(v->later == NULL);
+	p.stopping = true;
+	CHECK_EQ(ask(MSG_START, 2, &m, sizeof(m), &e), -1);
+	CHECK_EQ(e.code, ESHUTDOWN);
+	CHECK_STR(v->conf.cmdline, "");
+	CHECK(v->later == NULL);
+	teardown();
+}
+
+static unsigned
+waiters(const struct vment *v)
+{
+	const struct waiter *w;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(w, &v->waiters, entry)
+		n++;
+	return (n);
+}
+
+/* A client that asks, leaves and comes back does not fill the memory. */
+static void
+test_forget(void)
+{
+	struct msg_ref m = { .vm = { .name = "web" } };
+	struct vment *v;
+	struct err e;
+	uint32_t i;
+
+	setup();
+	v = add("web");
+	v->state = VM_RUNNING;
+	for (i = 1; i <= 100; i++)
+		CHECK_EQ(ask(MSG_WAIT, i, &m, sizeof(m), &e), 0);
+	CHECK_EQ(waiters(v), 100);
+	for (i = 2; i <= 100; i++)
+		CHECK_EQ(ask(MSG_FORGET, i, NULL, 0, &e), 0);
+	CHECK_EQ(ask(MSG_FORGET, 4711, NULL, 0, &e), 0);
+	CHECK_EQ(waiters(v), 1);
+	CHECK_EQ(TAILQ_FIRST(&v->waiters)->reqno, 1);
+	vm_forget_waiters(&p);
+	teardown();
+}
+
+/* T75: ids wrap, and none is given twice. */
+static void
+test_ids(void)
+{
+	struct vment *v[6];
+
+	setup();
+	v[0] = add("a");
+	v[1] = add("b");
+	CHECK_EQ(v[0]->id, 1);
+	CHECK_EQ(v[1]->id, 2);
+	p.next_id = UINT32_MAX - 2;
+	v[2] = add("c");
+	v[3] = add("d");
+	v[4] = add("e");
+	v[5] = add("f");
+	CHECK_EQ(v[2]->id, UINT32_MAX - 1);
+	CHECK_EQ(v[3]->id, UINT32_MAX);
+	CHECK_EQ(v[4]->id, 3);
+	CHECK_EQ(v[5]->id, 4);
+	teardown();
+}
+
+/* S5: what a VM process says does not fill the log, nor control's list. */
+static void
+test_event_flood(void)
+{
+	struct msg_vm_event ev = { .what = WHAT_RESET };
+	struct wire_msg m;
+	struct vment *v, *other;
+	unsigned i, told = 0, rows = 0;
+
+	setup();
+	v = add("evil");
+	other = add("good");
+	v->state = other->state = VM_RUNNING;
+	for (i = 1; i <= 2000; i++) {
+		ev.restarts = i;
+		vm_event(v, &ev);
+		turn();
+		while (wire_poll(&control, &m)) {
+			told += m.type == MSG_EVENT;
+			rows += m.type == MSG_VM_ROW;
+		}
+	}
+	vm_event(other, &ev);
+	turn();
+	REQUIRE(wire_expect(&control, MSG_EVENT, &m));
+	CHECK(told >= 20 && told <= 200);
+	CHECK_EQ(rows, 2000); /* how it is, is always told */
+	CHECK_EQ(v->restarts, 2000);
+	teardown();
+}
+
+static void
+put(const char *name, const char *text, mode_t mode, uid_t uid)
+{
+	int fd = openat(
+	    p.state_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	CHECK_EQ(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	CHECK_EQ(fchmod(fd, mode), 0);
+	CHECK_EQ(fchown(fd, uid, uid), 0);
+	close(fd);
+}
+
+/* A VM that has left vm.conf and is in it again before it ends stays. */
+static void
+test_leaves(void)
+{
+	char path[96];
+	struct vment *v;
+	struct err e;
+
+	setup();
+	snprintf(path, sizeof(path), "%s/vm.conf", dir);
+	put("vm.conf", "vm \"web\" {\n\tdisable\n\tboot \"/k\"\n}\n", 0600, 0);
+	CHECK_EQ(parent_load(&p, path, false, &e), 0);
+	REQUIRE((v = TAILQ_FIRST(&p.vms)) != NULL);
+	v->state = VM_RUNNING;
+	put("vm.conf", "\n", 0600, 0);
+	CHECK_EQ(parent_load(&p, path, false, &e), 0);
+	CHECK(v->leaves);
+	put("vm.conf", "vm \"web\" {\n\tdisable\n\tboot \"/k\"\n}\n", 0600, 0);
+	CHECK_EQ(parent_load(&p, path, false, &e), 0);
+	CHECK(!v->leaves);
+	vm_gone(v);
+	CHECK(TAILQ_FIRST(&p.vms) == v);
+	CHECK_EQ(v->state, VM_STOPPED);
+	/* "vmctl load" of new settings for one that does not run. */
+	put("vm.conf", "vm \"web\" {\n\tdisable\n\tboot \"/other\"\n}\n", 0600,
+	    0);
+	CHECK_EQ(parent_load(&p, path, true, &e), 0);
+	CHECK_STR(v->conf.boot, "/other");
+	CHECK(v->later == NULL);
+	teardown();
+}
+
+static int
+try_open(const char *name, uid_t uid, gid_t gid, struct err *e)
+{
+	struct conf_owner owner = { .uid = uid, .gid = gid };
+	char path[96];
+	int fd, rc;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	rc = open_image("initrd", path, &owner, &fd, e);
+	fd_close(&fd);
+	return (rc);
+}
+
+/* T66: no owner gets to see by vm.conf's words what he may not read. */
+static void
+test_open(void)
+{
+	struct err e;
+
+	if (geteuid() != 0) {
+		tap_skip("needs root to be somebody else");
+		return;
+	}
+	CHECK_EQ(setgroups(0, NULL), 0); /* as the sandbox does */
+	setup();
+	put("secret", "root's", 0600, 0);
+	put("open", "everybody's", 0644, 0);
+	put("mine", "alice's", 0600, ALICE);
+	put("group", "a group's", 0640, 0);
+	CHECK_EQ(fchownat(p.state_fd, "group", 0, 777, 0), 0);
+	CHECK_EQ(symlinkat("secret", p.state_fd, "link"), 0);
+	CHECK_EQ(symlinkat("open", p.state_fd, "fine"), 0);
+	CHECK_EQ(symlinkat(".", p.state_fd, "d"), 0);
+	CHECK_EQ(mkfifoat(p.state_fd, "fifo", 0666), 0);
+	CHECK_EQ(try_open("link", 0, CONF_NONE, &e), 0);
+	CHECK_EQ(try_open("fifo", 0, CONF_NONE, &e), -1);
+	CHECK_EQ(try_open("fifo", ALICE, CONF_NONE, &e), -1);
+	CHECK_EQ(try_open("mine", ALICE, CONF_NONE, &e), 0);
+	CHECK_EQ(try_open("open", ALICE, CONF_NONE, &e), 0);
+	CHECK_EQ(try_open("fine", ALICE, CONF_NONE, &e), 0);
+	CHECK_EQ(try_open("group", 0, 777, &e), 0);
+	/* Root's own, named by root himself. */
+	CHECK_EQ(try_open("secret", ALICE, CONF_NONE, &e), 0);
+	CHECK_EQ(try_open("link", ALICE, CONF_NONE, &e), -1);
+	CHECK_EQ(e.code, EACCES);
+	CHECK_EQ(try_open("link", 0, 777, &e), -1);
+	CHECK_EQ(try_open("d/secret", ALICE, CONF_NONE, &e), -1);
+	CHECK_EQ(linkat(p.state_fd, "secret", p.state_fd, "second", 0), 0);
+	CHECK_EQ(try_open("second", ALICE, CONF_NONE, &e), -1);
+	CHECK_EQ(try_open("none", ALICE, CONF_NONE, &e), -1);
+	CHECK_EQ(e.code, ENOENT);
+	teardown();
+}
+
+/* A record of a process that is there; its text into buf. */
+static size_t
+record(struct vment *v, char *buf, size_t size)
+{
+	struct err e;
+	ssize_t n;
+	int fd;
+
+	CHECK_EQ(record_write(v, &e), 0);
+	fd = openat(p.state_fd, "1.rec", O_RDONLY | O_CLOEXEC);
+	n = readall(fd, buf, size);
+	close(fd);
+	return (n > 0 ? (size_t)n : 0);
+}
+
+/* Whatever it says, only that very process is taken for the VM's. */
+static unsigned
+take_back(const char *buf, size_t len, pid_t pid)
+{
+	struct vment *v;
+	unsigned n = 0;
+	int fd;
+
+	fd = openat(p.state_fd, "1.rec",
+	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CHECK_EQ(write(fd, buf, len), (ssize_t)len);
+	close(fd);
+	record_take_back(&p);
+	while ((v = TAILQ_FIRST(&p.vms)) != NULL) {
+		CHECK_EQ(v->pid, pid);
+		CHECK(v->id != 0);
+		CHECK(vm_name_ok(v->conf.name));
+		drop(v);
+		n++;
+	}
+	unlinkat(p.state_fd, "1.rec", 0);
+	return (n);
+}
+
+static void
+quiet(void *ctx, int prio, const char *line)
+{
+	(void)ctx;
+	(void)prio;
+	(void)line;
+}
+
+/* C8: every byte of a record changed, and every length of it. */
+static void
+test_records(void)
+{
+	static const uint8_t flips[] = { 0x01, 0x10, 0x80, 0xff };
+	char buf[4096], bad[4096];
+	struct vment *v;
+	size_t i, k, len;
+	pid_t pid;
+
+	setup();
+	log_setsink(quiet, NULL);
+	peer_close(p.control.peer);
+	p.control.peer = NULL;
+	if ((pid = fork()) == 0) {
+		pause();
+		_exit(0);
+	}
+	v = add("web");
+	v->pid = pid;
+	v->pid_start = pid_start_time(pid);
+	v->uid = 60000;
+	memset(v->token, 0x5a, sizeof(v->token));
+	len = record(v, buf, sizeof(buf));
+	drop(v);
+	CHECK(len > 200);
+	CHECK_EQ(take_back(buf, len, pid), 1);
+	for (i = 0; i < len; i++) {
+		for (k = 0; k < sizeof(flips); k++) {
+			memcpy(bad, buf, len);
+			bad[i] = (char)(bad[i] ^ flips[k]);
+			take_back(bad, len, pid);
+		}
+		if (i < len - 2) /* less than its last bracket and newline */
+			CHECK_EQ(take_back(buf, i, pid), 0);
+	}
+	kill(pid, SIGKILL);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	CHECK_EQ(take_back(buf, len, pid), 0); /* its number is nobody's */
+	log_setsink(NULL, NULL);
+	teardown();
+}
+
+static const struct tap_case cases[] = {
+	{ "parent: settings of a start that failed", test_failed_start },
+	{ "parent: requests of who has left", test_forget },
+	{ "T75 parent: ids wrap", test_ids },
+	{ "S5 parent: a vm process that tells events", test_event_flood },
+	{ "parent: a vm that left vm.conf and came back", test_leaves },
+	{ "T66 parent: kernels with the owner's rights", test_open },
+	{ "C8 parent: damaged records", test_records },
+};
+
+TAP_MAIN(cases)
