@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "daemon/control/control.h"
+#include "daemon/proc/perm.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 #include "shared/str.h"
@@ -248,6 +249,24 @@ client_room(
 	return (0);
 }
 
+/* Only a kernel to start a VM with comes as an fd. */
+static bool
+client_starts(const struct control *ctl, const struct msg_cred *cred)
+{
+	const struct cvm *v;
+	struct perm_vm pv;
+
+	if (cred->uid == 0)
+		return (true);
+	TAILQ_FOREACH(v, &ctl->vms, entry) {
+		pv = (struct perm_vm){ .owner_uid = v->row.owner_uid,
+			.owner_gid = v->row.owner_gid };
+		if (perm_ok(cred, PERM_START, &pv))
+			return (true);
+	}
+	return (false);
+}
+
 static int
 client_open(struct control *ctl, int *fd, struct err *e)
 {
@@ -275,6 +294,7 @@ client_open(struct control *ctl, int *fd, struct err *e)
 		return (-1);
 	}
 	conf.ctx = cl;
+	conf.no_fds = !client_starts(ctl, &cl->cred);
 	if ((cl->peer = peer_open(ctl->base, fd, &conf, e)) == NULL) {
 		free(cl);
 		return (-1);

@@ -417,6 +417,55 @@ test_forget(void)
 	play_teardown();
 }
 
+/* Until control knows who owns VM 1. */
+static void
+owned_by(uint32_t uid)
+{
+	struct msg_list list = { .vm = { .id = 1 } };
+	struct wire cl;
+	struct wire_msg m;
+
+	play_row(1, "one", VM_STOPPED, uid);
+	play_client(&cl);
+	do {
+		wire_send(&cl, MSG_LIST, 3, -1, &list, sizeof(list));
+		while (wire_recv(&cl, &m) && m.type == MSG_VM_ROW &&
+		    m.row.owner_uid != uid)
+			continue;
+	} while (m.type == MSG_OK || m.type == MSG_ERR);
+	wire_close(&cl);
+}
+
+/* An fd is taken only from who may start some VM. */
+static void
+test_whose_fds(void)
+{
+	struct msg_start start = { .vm = { .id = 1 }, .set = START_KERNEL };
+	struct wire cl;
+	struct wire_msg m;
+	int owner;
+
+	if (geteuid() != 0) {
+		tap_skip("needs root to be somebody else");
+		return;
+	}
+	play_setup();
+	for (owner = 0; owner < 2; owner++) {
+		owned_by(owner ? 12345 : 0);
+		play_client_as(&cl, 12345);
+		wire_send(&cl, MSG_START, 9, open("/dev/null", O_RDONLY),
+		    &start, sizeof(start));
+		if (owner) {
+			REQUIRE(wire_expect(&play_parent, MSG_START, &m));
+			CHECK(m.fd != -1);
+			close(m.fd);
+		} else
+			CHECK_EQ(wire_recv(&cl, &m), 0);
+		wire_close(&cl);
+	}
+	play_teardown();
+}
+
 /* F7: one user cannot take all places. */
 static void
 test_places(void)
@@ -811,6 +860,7 @@ static const struct tap_case cases[] = {
 	{ "T68 control: credentials cannot be claimed", test_cred },
 	{ "control: requests of who has left", test_forget },
 	{ "F7 control: places of one user", test_places },
+	{ "control: whose fds are taken", test_whose_fds },
 	{ "T63 control: hostile clients", test_hostile_client },
 	{ "control: unsealed page of a hostile vm", test_unsealed },
 	{ "control: ring sizes of a hostile vm", test_ring_sizes },
