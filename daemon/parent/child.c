@@ -17,6 +17,8 @@
 #include "shared/fd.h"
 #include "shared/log.h"
 
+#define LOOK_AGAIN_MS 20
+
 static void child_died(int, short, void *);
 
 /* How a process ended, for a log line. */
@@ -58,7 +60,18 @@ child_again(int fd, short what, void *arg)
 	event_add(c->ev_again, &second);
 }
 
-/* Its pidfd is readable: it is dead. */
+static void
+child_look_again(int fd, short what, void *arg)
+{
+	struct child *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (c->ev_pidfd != NULL)
+		event_add(c->ev_pidfd, NULL);
+}
+
+/* Its pidfd is readable: it is dead; a tracer is told before we are. */
 static void
 child_died(int fd, short what, void *arg)
 {
@@ -70,9 +83,14 @@ child_died(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (waitid(P_PIDFD, c->pidfd, &si, WEXITED | WNOHANG) == -1 ||
-	    si.si_pid == 0)
+	if (waitid(P_PIDFD, c->pidfd, &si, WEXITED | WNOHANG) == -1)
 		return;
+	if (si.si_pid == 0) {
+		tv.tv_usec = LOOK_AGAIN_MS * 1000;
+		event_base_once(
+		    c->p->base, -1, EV_TIMEOUT, child_look_again, c, &tv);
+		return;
+	}
 	cause = child_cause(&si, &num);
 	child_clear(c);
 	if (c->desc->role == ROLE_CONTROL)

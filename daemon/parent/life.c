@@ -22,6 +22,7 @@
 #include "shared/str.h"
 
 #define LAST_WORD_MS 1000 /* for vmm to read what is left on the link */
+#define LOOK_AGAIN_MS 20  /* dead, but a tracer is told before we are */
 #define KILL_SLACK_MS 500 /* beyond the grace that the process keeps */
 
 static void
@@ -53,17 +54,34 @@ vm_gone_late(int fd, short what, void *arg)
 	vm_gone(arg);
 }
 
+static void
+vm_look_again(int fd, short what, void *arg)
+{
+	struct vment *v = arg;
+
+	(void)fd;
+	(void)what;
+	if (v->ev_pidfd != NULL)
+		event_add(v->ev_pidfd, NULL);
+}
+
 /* The pidfd is readable: the process is dead. */
 static void
 vm_died(int fd, short what, void *arg)
 {
 	struct vment *v = arg;
 	struct parent *p = v->p;
+	struct timeval soon = { .tv_usec = LOOK_AGAIN_MS * 1000 };
 	siginfo_t si = { .si_pid = 0 };
 
 	(void)what;
-	if (v->ours && waitid(P_PIDFD, fd, &si, WEXITED | WNOHANG) == 0 &&
-	    si.si_pid != 0) {
+	if (v->ours && waitid(P_PIDFD, fd, &si, WEXITED | WNOHANG) == 0) {
+		if (si.si_pid == 0) {
+			event_del(v->ev_pidfd);
+			event_base_once(
+			    p->base, -1, EV_TIMEOUT, vm_look_again, v, &soon);
+			return;
+		}
 		v->reaped.code = si.si_code;
 		v->reaped.status = si.si_status;
 	}
