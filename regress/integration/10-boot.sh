@@ -64,11 +64,18 @@ pauses() {
 	equal "$(vcpu_ns elf)" "$ns"
 }
 
+# Again if need be: a shell between two commands may miss it.
+interrupted() {
+	con_type "$1" '\003'
+	con_counts "$1" "^$1:/# " $((prompts + 1))
+}
+
 unpauses() {
 	vmctl unpause elf
 	wait_for 10 vm_is elf running
 	wait_for 30 con_counts elf '^tick' $((ticks + 3))
-	con_type elf '\003'
+	prompts=$(con_count elf '^elf:/# ')
+	wait_for 30 interrupted elf
 	con_type elf 'echo go''on\r'
 	con_wait elf '^goon'
 }
