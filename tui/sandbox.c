@@ -71,6 +71,13 @@ static const struct {
 	{ SCMP_SYS(pipe2), "is a pointer readable" },
 	{ SCMP_SYS(getrusage), "memory limits" },
 #endif
+#ifdef __SANITIZE_ADDRESS__
+	{ SCMP_SYS(clone), "leaks: looked for from a process of its own" },
+	{ SCMP_SYS(ptrace), "the same: no thread runs meanwhile" },
+	{ SCMP_SYS(getppid), "the same" },
+	{ SCMP_SYS(wait4), "the same" },
+	{ SCMP_SYS(getdents), "the same: which threads" },
+#endif
 };
 
 /* May be called when argument arg, masked, is value. */

@@ -84,26 +84,27 @@ now_ns(void)
 	    (unsigned long long)ts.tv_nsec);
 }
 
-/* What the sanitizers were told goes to the children, and nothing else. */
+/*
+ * What the sanitizers were told goes to the children, and nothing else.  In an
+ * empty root no report can go to a file.  Nor can leaks be looked for: that
+ * takes /proc, ptrace(2) and a process more; unit tests do it for this code.
+ */
 static void
 plan_env(struct plan *p)
 {
-	static char asan[512], tsan[512], ubsan[512];
+	static const char *const names[] = { "ASAN_OPTIONS", "TSAN_OPTIONS",
+		"UBSAN_OPTIONS" };
+	static char text[3][512];
 	const char *v;
+	size_t i;
 
-	if (!SANITIZER)
-		return;
-	/* Leaks are looked for with ptrace(2), from a process of its own. */
-	v = getenv("ASAN_OPTIONS");
-	snprintf(asan, sizeof(asan), "ASAN_OPTIONS=%s:detect_leaks=0",
-	    v != NULL ? v : "");
-	v = getenv("TSAN_OPTIONS");
-	snprintf(tsan, sizeof(tsan), "TSAN_OPTIONS=%s", v != NULL ? v : "");
-	v = getenv("UBSAN_OPTIONS");
-	snprintf(ubsan, sizeof(ubsan), "UBSAN_OPTIONS=%s", v != NULL ? v : "");
-	p->envp[0] = asan;
-	p->envp[1] = tsan;
-	p->envp[2] = ubsan;
+	for (i = 0; SANITIZER && i < 3; i++) {
+		v = getenv(names[i]);
+		snprintf(text[i], sizeof(text[i]), "%s=%s:log_path=stderr%s",
+		    names[i], v != NULL ? v : "",
+		    i == 0 ? ":detect_leaks=0" : "");
+		p->envp[i] = text[i];
+	}
 }
 
 static void

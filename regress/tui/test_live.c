@@ -80,8 +80,6 @@ run_vmtop(const char *term, const char *locale, int no_colour)
 	if (vmtop_pid == 0) {
 		setenv("TERM", term, 1);
 		setenv("LC_ALL", locale, 1);
-		/* The leak checker wants to ptrace. */
-		setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 		unsetenv("NO_COLOR");
 		if (no_colour)
 			setenv("NO_COLOR", "1", 1);

@@ -163,6 +163,7 @@ start_curses(struct screen *s, struct err *e)
 		    "terminal type \"%s\" is not "
 		    "known; set TERM to one that is",
 		    term != NULL ? term : ""));
+	del_curterm(cur_term);    /* newterm() makes its own */
 	signal(SIGTSTP, SIG_IGN); /* else curses takes it */
 	setenv("LINES", START_LINES, 1);
 	setenv("COLUMNS", START_COLS, 1);
