@@ -22,6 +22,18 @@ LIB_TEST=$(basename "$0" .sh)
 LIB_PATIENCE=${LAB:+4}
 LIB_PATIENCE=${LIB_PATIENCE:-1}
 LIB_PASSED=0 LIB_FAILED=0 LIB_SKIPPED=0
+# Programs made with SAN= take their time, and each says what it finds to a file
+# of its own; vmd's sandboxed children, which have no files, to vmd's log.
+LIB_SAN=
+case $B in
+*/san-*)
+	LIB_SAN=1
+	LIB_PATIENCE=$((LIB_PATIENCE * 4))
+	for lib_option in ASAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS; do
+		eval "export $lib_option=\${$lib_option:+\$$lib_option:}log_path=$T/report"
+	done
+	;;
+esac
 
 # ---- Cases ----
 
@@ -36,7 +48,7 @@ check() {
 		echo "ok $lib_name"
 		LIB_PASSED=$((LIB_PASSED + 1))
 	else
-		sed 's/^/    /' "$T/case.log" | tail -n 30
+		sed 's/^/    /' "$T/case.log" | tail -n 60
 		echo "not ok $lib_name"
 		LIB_FAILED=$((LIB_FAILED + 1))
 	fi
@@ -48,7 +60,20 @@ skip() {
 	LIB_SKIPPED=$((LIB_SKIPPED + 1))
 }
 
+# What sanitizers found in any program of this test, its end included.
+no_report() {
+	for lib_report in "$T"/report.*; do
+		[ -e "$lib_report" ] || continue
+		head -n 60 "$lib_report"
+		return 1
+	done
+	[ ! -e "$T/vmd.log" ] || ! grep -A 60 -E \
+	    'ERROR: [A-Za-z]*Sanitizer|WARNING: [A-Za-z]*Sanitizer|runtime error:' \
+	    "$T/vmd.log"
+}
+
 finish() {
+	[ -z "$LIB_SAN" ] || check 'no report of a sanitizer' no_report
 	if [ $LIB_FAILED -gt 0 ] && [ -s "$T/vmd.log" ]; then
 		echo 'the end of vmd.log:'
 		tail -n 40 "$T/vmd.log" | sed 's/^/    /'
@@ -70,7 +95,7 @@ equal() {
 }
 
 # wait_for SECONDS COMMAND...: until it succeeds; fails when that takes longer,
-# in the lab four times as long.
+# in the lab and with SAN= four times as long.
 wait_for() {
 	read -r lib_now _ </proc/uptime
 	lib_end=$((${lib_now%.*} + $1 * LIB_PATIENCE))
