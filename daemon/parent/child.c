@@ -165,8 +165,13 @@ child_start(struct child *c, struct err *e)
 	c->ev_pidfd = event_new(c->p->base, c->pidfd, EV_READ, child_died, c);
 	if (c->ev_pidfd == NULL || event_add(c->ev_pidfd, NULL) == -1)
 		fatalx("no memory for an event");
-	if (child_link(c, &sv[0], e) == -1)
+	if (child_link(c, &sv[0], e) == -1) {
+		/* child_again() comes back: there must not be two of it. */
+		pidfd_kill(c->pidfd, SIGKILL);
+		waitid(P_PIDFD, c->pidfd, NULL, WEXITED);
+		child_clear(c);
 		return (-1);
+	}
 	c->up(c->p, c);
 	return (0);
 }
