@@ -54,6 +54,34 @@ attach_peers(const struct cons *c)
 	}
 }
 
+/* Then, and not before, who took the keyboard may be told its credit. */
+static void
+on_peers_due(int fd, short what, void *arg)
+{
+	struct cons *c = arg;
+	struct msg_credit credit = { .bytes = c->input_credit };
+
+	(void)fd;
+	(void)what;
+	attach_peers(c);
+	if (c->credit_due && c->writer != NULL && credit.bytes > 0) {
+		credit.chan = c->writer->chan;
+		peer_send(c->writer->client->peer, MSG_CONS_INPUT_CREDIT, 0,
+		    NULL, &credit, sizeof(credit));
+	}
+	c->credit_due = false;
+}
+
+/*
+ * Once a turn of the loop, however many come, go and take: it costs a message
+ * for each who is attached.
+ */
+static void
+peers_later(struct cons *c)
+{
+	event_active(c->ev_peers, 0, 0);
+}
+
 static void
 attach_free(struct attach *a)
 {
@@ -67,7 +95,7 @@ attach_free(struct attach *a)
 	if (c->vm == NULL && TAILQ_EMPTY(&c->attached))
 		cons_free(c);
 	else
-		attach_peers(c);
+		peers_later(c);
 }
 
 /* It has all there is of a run that has ended. */
@@ -230,6 +258,7 @@ static void
 cons_free(struct cons *c)
 {
 	bell_off(c);
+	event_free(c->ev_peers);
 	if (c->ring_map != NULL)
 		munmap((void *)(uintptr_t)c->ring_map, c->ring_bytes);
 	if (c->bell != NULL)
@@ -465,7 +494,7 @@ on_input_credit(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	if (m->bytes > CONS_INPUT_BYTES - c->input_credit)
 		up.bytes = CONS_INPUT_BYTES - c->input_credit;
 	c->input_credit += up.bytes;
-	if (c->writer == NULL || up.bytes == 0)
+	if (c->writer == NULL || c->credit_due || up.bytes == 0)
 		return (0);
 	up.chan = c->writer->chan;
 	peer_send(c->writer->client->peer, MSG_CONS_INPUT_CREDIT, 0, NULL, &up,
@@ -501,8 +530,14 @@ cons_open(struct cvm *v, int *fd, struct err *e)
 	c->vm = v;
 	c->bell_fd = -1;
 	TAILQ_INIT(&c->attached);
+	if ((c->ev_peers = event_new(v->ctl->base, -1, 0, on_peers_due, c)) ==
+	    NULL) {
+		free(c);
+		return (err_set(e, ENOMEM, "no memory for a console"));
+	}
 	conf.ctx = c;
 	if ((c->link = peer_open(v->ctl->base, fd, &conf, e)) == NULL) {
+		event_free(c->ev_peers);
 		free(c);
 		return (-1);
 	}
@@ -614,8 +649,10 @@ cons_attach(struct client *cl, uint32_t reqno, const struct msg_attach *m,
 	r.input_credit = r.writer ? c->input_credit : 0;
 	r.start = a->off;
 	r.end = ring_end(&c->ring);
+	if (r.writer)
+		c->credit_due = false; /* told here */
 	peer_send(cl->peer, MSG_CONS_ATTACHED, reqno, NULL, &r, sizeof(r));
-	attach_peers(c);
+	peers_later(c);
 	cons_pump(c);
 	return (0);
 }
@@ -720,7 +757,6 @@ int
 on_take(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
 	const struct msg_chan *m = msg->body;
-	struct msg_credit credit = { .chan = m->chan };
 	struct attach *a;
 
 	if ((a = attach_of(ctx, m->chan, e)) == NULL)
@@ -729,11 +765,8 @@ on_take(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 		return (err_set(e, ENOTCONN, "the vm is not running any more"));
 	if (a->cons->writer != a) {
 		a->cons->writer = a;
-		attach_peers(a->cons);
-		credit.bytes = a->cons->input_credit;
-		if (credit.bytes > 0)
-			peer_send(from, MSG_CONS_INPUT_CREDIT, 0, NULL, &credit,
-			    sizeof(credit));
+		a->cons->credit_due = true;
+		peers_later(a->cons);
 	}
 	if (msg->reqno != 0)
 		peer_ok(from, msg->reqno);

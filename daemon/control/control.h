@@ -58,7 +58,9 @@ struct cons {
 	struct bell_page *bell;
 	int bell_fd;
 	struct event *ev_bell, *ev_rest;
-	uint64_t rung_end; /* ring_end() at the last bell */
+	struct event *ev_peers; /* tell all who is attached */
+	bool credit_due;        /* and the writer its credit, after that */
+	uint64_t rung_end;      /* ring_end() at the last bell */
 	const struct figures *figures;
 	TAILQ_HEAD(, attach) attached;
 	struct attach *writer;
