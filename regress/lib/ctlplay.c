@@ -178,7 +178,8 @@ play_vm_attach(struct play_vm *vm)
 	page.bytes = 8;
 	wire_send(
 	    l, MSG_BELL_EVENT, 0, dup(vm->ring.bell_fd), &page, sizeof(page));
-	wire_send(l, MSG_ATTACHED, 0, -1, &at, sizeof(at));
+	/* A control that did not like a page has closed by now. */
+	wire_offer(l, MSG_ATTACHED, &at, sizeof(at));
 }
 
 /* Until control says so to a subscriber, it may not have read our messages. */

@@ -43,6 +43,8 @@ void wire_close(struct wire *);
 /* fd: -1 or taken. */
 void wire_send(struct wire *, uint32_t type, uint32_t reqno, int fd,
     const void *body, size_t len);
+/* As wire_send, but the other side may have closed already. */
+void wire_offer(struct wire *, uint32_t type, const void *body, size_t len);
 void wire_send_chunk(
     struct wire *, uint32_t type, uint32_t chan, const void *data, size_t len);
 /* The next message: 1; 0 closed by the other side or out of time. */
