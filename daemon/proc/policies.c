@@ -277,6 +277,7 @@ const struct sandbox_call filter_sanitizer[] = {
 	CALL(close, "the same"),
 	CALL(lseek, "the same"),
 	CALL(newfstatat, "the same"),
+	CALL(fstat, "the same"),
 	CALL(getpid, "the same"),
 	CALL(gettid, "the same"),
 	CALL(sched_yield, "locks"),

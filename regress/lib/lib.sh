@@ -24,7 +24,7 @@ LIB_PATIENCE=${LIB_PATIENCE:-1}
 LIB_PASSED=0 LIB_FAILED=0 LIB_SKIPPED=0
 # Programs made with SAN= take their time, and each says what it finds to a file
 # of its own; vmd's sandboxed children, which have no files, to vmd's log.
-LIB_SAN=
+LIB_SAN=0
 case $B in
 */san-*)
 	LIB_SAN=1
@@ -73,7 +73,7 @@ no_report() {
 }
 
 finish() {
-	[ -z "$LIB_SAN" ] || check 'no report of a sanitizer' no_report
+	[ $LIB_SAN -eq 0 ] || check 'no report of a sanitizer' no_report
 	if [ $LIB_FAILED -gt 0 ] && [ -s "$T/vmd.log" ]; then
 		echo 'the end of vmd.log:'
 		tail -n 40 "$T/vmd.log" | sed 's/^/    /'
