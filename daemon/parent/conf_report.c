@@ -120,13 +120,12 @@ cp_expected(struct conf_parser *p, const char *what)
 			    "found the keyword \"%s\""
 			    " where %s should be; quote it to mean a name",
 			    lx->text, what));
-		/* FALLTHROUGH */
+		break;
 	default:
-		return (cp_error(p, &lx->at,
-		    "found \"%.40s\" where %s should "
-		    "be",
-		    lx->text, what));
+		break;
 	}
+	return (cp_error(
+	    p, &lx->at, "found \"%.40s\" where %s should be", lx->text, what));
 }
 
 /* ---- tokens ---- */
