@@ -150,6 +150,24 @@ pid_start_time(pid_t pid)
 	return (start);
 }
 
+/* Its real uid, or -1. */
+static int64_t
+pid_uid(pid_t pid)
+{
+	char path[64], line[256];
+	long long uid = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if ((f = fopen(path, "re")) == NULL)
+		return (-1);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "Uid: %lld", &uid) == 1)
+			break;
+	fclose(f);
+	return (uid);
+}
+
 static void
 boot_id(char *buf, size_t len)
 {
@@ -269,7 +287,8 @@ record_pidfd(const struct record *r, struct err *e)
 		return (err_set(e, ESRCH, "of an earlier boot"));
 	if ((fd = (int)syscall(SYS_pidfd_open, r->pid, 0)) == -1)
 		return (err_errno(e, "process %d", r->pid));
-	if (pid_start_time(r->pid) != r->start) {
+	/* Start times are hundredths of a second: the uid is the VM's own. */
+	if (pid_start_time(r->pid) != r->start || pid_uid(r->pid) != r->uid) {
 		close(fd);
 		return (
 		    err_set(e, ESRCH, "process %d is another one now", r->pid));
