@@ -35,7 +35,7 @@ static const struct {
 };
 #define NCAST (int)(sizeof(cast) / sizeof(cast[0]))
 
-static void
+__attribute__((format(printf, 2, 3))) static void
 note(struct synth *s, const char *fmt, ...)
 {
 	va_list ap;
