@@ -21,6 +21,17 @@ union fd_control {
 	unsigned char room[CMSG_SPACE(SCM_FDS_MAX * sizeof(int))];
 };
 
+/* Asked once: a sandbox need not allow it for links that come later. */
+static pid_t
+own_pid(void)
+{
+	static _Atomic pid_t pid;
+
+	if (pid == 0)
+		pid = getpid();
+	return (pid);
+}
+
 int
 imsgbuf_init(struct imsgbuf *imsgbuf, int fd)
 {
@@ -30,7 +41,7 @@ imsgbuf_init(struct imsgbuf *imsgbuf, int fd)
 		return (-1);
 	imsgbuf->queue_limit = IMSG_QUEUE_BYTES;
 	imsgbuf->maxsize = MAX_IMSGSIZE;
-	imsgbuf->pid = getpid();
+	imsgbuf->pid = own_pid();
 	imsgbuf->fd = fd;
 	return (0);
 }

@@ -9,6 +9,7 @@
 
 #include "daemon/dev/acpi.h"
 #include "daemon/dev/aml.h"
+#include "daemon/dev/pci.h"
 
 #define HDR_BYTES 36
 #define RSDP_BYTES 36
@@ -18,6 +19,8 @@
 #define LAPIC_GPA 0xfee00000u
 #define IOAPIC_GPA 0xfec00000u
 #define CPUS_MAX 64
+
+_Static_assert(PCI_MEM_LAST < IOAPIC_GPA, "BARs end below the APICs");
 
 /* FADT: 5.2.9 */
 #define BOOT_LEGACY 0x0001 /* there are ISA devices; no 8042 flag: no probe */
@@ -101,6 +104,26 @@ gas_io(uint8_t *p, uint16_t port, uint8_t bytes)
 	put(p + 4, port, 8);
 }
 
+/* ACPI 6.5, 6.2.13: INTA# of each slot is wired to a pin of the IOAPIC. */
+static void
+dsdt_prt(struct aml *a)
+{
+	unsigned slot;
+	size_t prt, pkg;
+
+	aml_name(a, "_PRT");
+	prt = aml_package(a, PCI_INTX_SLOTS);
+	for (slot = 1; slot <= PCI_INTX_SLOTS; slot++) {
+		pkg = aml_package(a, 4);
+		aml_int(a, slot << 16 | 0xffff);
+		aml_int(a, 0);
+		aml_int(a, 0);
+		aml_int(a, PCI_INTX_GSI(slot));
+		aml_end(a, pkg);
+	}
+	aml_end(a, prt);
+}
+
 /* What the PCI bus may use: 32-bit memory between RAM and the APICs. */
 static void
 dsdt_pci(struct aml *a)
@@ -118,8 +141,9 @@ dsdt_pci(struct aml *a)
 	aml_res_io(a, 0xcf8, 8);
 	aml_res_io_window(a, 0x0000, 0x0cf7);
 	aml_res_io_window(a, 0x0d00, 0xffff);
-	aml_res_mem_window(a, (uint32_t)MEM_LOW_MAX, IOAPIC_GPA - 1);
+	aml_res_mem_window(a, PCI_MEM_FIRST, PCI_MEM_LAST);
 	aml_res_end(a, &r);
+	dsdt_prt(a);
 	aml_end(a, dev);
 }
 

@@ -17,8 +17,8 @@ dev_ranges(struct dev *d, const struct board_slot *s, struct err *e)
 	unsigned i;
 
 	for (i = 0; i < DEV_RANGES; i++) {
-		if (s->range[i].len_bytes == 0)
-			continue;
+		if (s->range[i].len_bytes == 0 || s->pci_slot != 0)
+			continue; /* BARs come and go with what the guest says */
 		r = (struct bus_range){
 			.base = s->range[i].base,
 			.len_bytes = s->range[i].len_bytes,
@@ -40,6 +40,7 @@ dev_alloc(const struct board_slot *s, struct mach *m)
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		return (NULL);
 	d->ops = s->ops;
+	d->slot = s;
 	d->mach = m;
 	d->gsi = s->gsi;
 	if (d->ops->state_bytes > 0 &&

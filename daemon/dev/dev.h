@@ -18,6 +18,7 @@
 struct dev;
 struct snap_w; /* saved state: a growing buffer, daemon/dev/snap.h */
 struct snap_r;
+struct vio_ops;
 
 struct dev_ops {
 	const char *name;   /* "uart": in logs and saved state */
@@ -42,6 +43,7 @@ struct dev_ops {
 
 struct dev {
 	const struct dev_ops *ops;
+	const struct board_slot *slot; /* borrowed */
 	struct mach *mach;
 	void *state;
 	unsigned gsi;
@@ -58,6 +60,12 @@ struct board_slot {
 	} range[DEV_RANGES];
 	unsigned gsi;
 	bool debug_only; /* present only where the spec says so */
+	/*
+	 * A function on the PCI bus, behind the host bridge that is opened
+	 * before it: range N is where BAR N is at power-on, gsi its INTA#.
+	 */
+	uint8_t pci_slot;          /* 0: none */
+	const struct vio_ops *vio; /* of dev_virtio_pci */
 };
 
 /* Allocate, init, add the ranges to the buses, reset.  NULL: see err. */
@@ -88,6 +96,6 @@ void uart_break(struct dev *);
 void acpi_pm_power_button(struct dev *);
 
 extern const struct dev_ops dev_uart, dev_rtc, dev_i8042, dev_reset_ctl,
-    dev_acpi_pm, dev_pci_host, dev_debug_exit;
+    dev_acpi_pm, dev_pci_host, dev_debug_exit, dev_virtio_pci;
 
 #endif

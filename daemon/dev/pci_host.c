@@ -29,13 +29,6 @@ struct pci_host {
 	struct pci_func self;
 };
 
-void
-pci_put16(struct pci_func *f, unsigned reg, uint16_t v)
-{
-	f->cfg[reg] = v & 0xff;
-	f->cfg[reg + 1] = v >> 8;
-}
-
 int
 pci_add(struct dev *d, unsigned slot, struct pci_func *fn, struct err *e)
 {
@@ -50,6 +43,16 @@ pci_add(struct dev *d, unsigned slot, struct pci_func *fn, struct err *e)
 		h->slot[slot] = fn;
 	pthread_mutex_unlock(&d->lock);
 	return (rc);
+}
+
+void
+pci_remove(struct dev *d, unsigned slot)
+{
+	struct pci_host *h = d->state;
+
+	pthread_mutex_lock(&d->lock);
+	h->slot[slot] = NULL;
+	pthread_mutex_unlock(&d->lock);
 }
 
 /* The function that the address names, NULL when nobody is there. */
@@ -70,14 +73,13 @@ cfg_write(struct pci_func *f, unsigned reg, uint8_t v)
 }
 
 static void
-pci_data(struct pci_host *h, unsigned lane, struct bus_access *a)
+cfg_access(struct pci_func *f, unsigned reg, struct bus_access *a)
 {
-	struct pci_func *f = pci_target(h);
-	unsigned i, reg = (h->addr & 0xfc) + lane;
 	uint64_t v = 0;
+	unsigned i;
 
-	if (f == NULL)
-		return; /* master abort: reads all ones */
+	if (!a->write && f->reading != NULL)
+		f->reading(f->dev, reg, a->len_bytes);
 	for (i = 0; i < a->len_bytes; i++)
 		if (a->write)
 			cfg_write(f, reg + i, (uint8_t)(a->val >> (8 * i)));
@@ -85,6 +87,25 @@ pci_data(struct pci_host *h, unsigned lane, struct bus_access *a)
 			v |= (uint64_t)f->cfg[reg + i] << (8 * i);
 	if (!a->write)
 		a->val = v;
+	else if (f->written != NULL)
+		f->written(f->dev, reg, a->len_bytes);
+}
+
+static void
+pci_data(struct pci_host *h, unsigned lane, struct bus_access *a)
+{
+	struct pci_func *f = pci_target(h);
+	unsigned reg = (h->addr & 0xfc) + lane;
+
+	if (f == NULL)
+		return; /* master abort: reads all ones */
+	if (f->dev == NULL) {
+		cfg_access(f, reg, a);
+		return;
+	}
+	pthread_mutex_lock(&f->dev->lock);
+	cfg_access(f, reg, a);
+	pthread_mutex_unlock(&f->dev->lock);
 }
 
 static void
@@ -113,7 +134,14 @@ pci_host_init(struct dev *d, struct err *e)
 {
 	struct pci_host *h = d->state;
 
+	d->mach->pci = d;
 	return (pci_add(d, 0, &h->self, e));
+}
+
+static void
+pci_host_fini(struct dev *d)
+{
+	d->mach->pci = NULL;
 }
 
 static void
@@ -175,6 +203,7 @@ const struct dev_ops dev_pci_host = {
 	.state_bytes = sizeof(struct pci_host),
 	.version = 1,
 	.init = pci_host_init,
+	.fini = pci_host_fini,
 	.reset = pci_host_reset,
 	.access = pci_host_access,
 	.save = pci_host_save,

@@ -534,6 +534,7 @@ const unsigned long hv_kvm_vcpu_ioctls[] = {
 
 const unsigned long hv_kvm_main_ioctls[] = {
 	KVM_IRQ_LINE,      /* keys, timers, the power button */
+	KVM_SIGNAL_MSI,    /* timers of devices with MSI-X */
 	KVM_GET_CLOCK,     /* hold */
 	KVM_SET_CLOCK,     /* release, reset */
 	KVM_KVMCLOCK_CTRL, /* release */

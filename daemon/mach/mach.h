@@ -47,6 +47,7 @@ struct mach {
 	const struct mach_ops *ops;
 	void *ctx; /* of the ops */
 	unsigned ncpus;
+	struct dev *pci; /* the host bridge, while there is one */
 };
 
 #endif

@@ -4,6 +4,8 @@
  * PIC, PIT, IOAPIC and local APICs are the hypervisor's.
  */
 #include "daemon/dev/acpi.h"
+#include "daemon/dev/pci.h"
+#include "daemon/dev/virtio.h"
 #include "daemon/vm/board.h"
 
 const struct board_slot board_pc[] = {
@@ -34,6 +36,14 @@ const struct board_slot board_pc[] = {
 	    .ops = &dev_pci_host, /* CONFIG_ADDRESS, CONFIG_DATA */
 	    .range = { { .base = 0xcf8, .len_bytes = 8 } },
 	    .gsi = DEV_NO_GSI,
+	},
+	{
+	    .ops = &dev_virtio_pci,
+	    .range = { { .base = 0xc000, .len_bytes = 64 },
+		{ .mmio = true, .base = 0xe0000000, .len_bytes = 0x2000 } },
+	    .gsi = PCI_INTX_GSI(1),
+	    .pci_slot = 1,
+	    .vio = &vio_rng,
 	},
 	{
 	    .ops = &dev_reset_ctl, /* a byte inside the range above */

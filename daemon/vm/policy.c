@@ -54,7 +54,7 @@ static const struct sandbox_call vm_calls[] = {
 	{ CALL(clock_gettime), .why = "CPU time of vCPU threads" },
 	{ CALL(rt_sigreturn),
 	    .why = "after a kick that found the wrong thread" },
-	{ CALL(getpid), .why = "a message head of a new link" },
+	{ CALL(getrandom), .why = "rng, when it had to wait" },
 	{ CALL(exit_group), .why = "the end" },
 };
 
@@ -64,6 +64,7 @@ static const struct sandbox_call vcpu_calls[] = {
 	{ CALL(write), .why = "eventfds: wake the main thread, ring the bell" },
 	{ CALL(futex), .why = "locks of devices and buses, parking" },
 	{ CALL(rt_sigreturn), .why = "after a kick" },
+	{ CALL(getrandom), .why = "rng" },
 	{ CALL(clock_gettime),
 	    .why = "device clocks, where the vDSO has none" },
 };

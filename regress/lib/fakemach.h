@@ -23,6 +23,9 @@ struct fakemach {
 	bool line[FAKE_GSIS];
 	unsigned rises[FAKE_GSIS]; /* low to high */
 	unsigned irq_calls;
+	unsigned msis;
+	uint64_t msi_addr; /* of the last one */
+	uint32_t msi_data;
 
 	unsigned resets, poweroffs, exits;
 	uint32_t exit_code;
