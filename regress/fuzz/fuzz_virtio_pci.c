@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A guest that misuses a virtio function: configuration space, BARs, MSI-X,
+ * common configuration, queues, saved state.  Invariant: what was saved is
+ * taken back and saves the same.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/dev/snap.h"
+#include "regress/lib/fakeguest.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+enum { CFG, BAR, COMMON, PORT, MEMORY, UP, TIME, LOAD };
+
+struct program {
+	const uint8_t *p;
+	size_t left;
+};
+
+static uint64_t
+take(struct program *g, unsigned n)
+{
+	uint64_t v = 0;
+
+	for (; n > 0 && g->left > 0; n--, g->left--)
+		v = v << 8 | *g->p++;
+	return (v);
+}
+
+static void
+reload(struct fakeguest *fg, struct program *g)
+{
+	struct snap_w a, b;
+	struct snap_r r;
+	struct err e;
+	size_t at;
+
+	snap_w_init(&a);
+	snap_w_init(&b);
+	dev_save(fg->dev, &a);
+	snap_r_init(&r, a.buf, a.len_bytes);
+	if (dev_load(fg->dev, &r, &e) == -1)
+		abort();
+	dev_save(fg->dev, &b);
+	if (a.len_bytes != b.len_bytes ||
+	    memcmp(a.buf, b.buf, a.len_bytes) != 0)
+		abort();
+	if (g->left > 2) { /* and a damaged one */
+		at = take(g, 2) % a.len_bytes;
+		a.buf[at] ^= (uint8_t)take(g, 1);
+		snap_r_init(&r, a.buf, a.len_bytes);
+		dev_load(fg->dev, &r, &e);
+	}
+	snap_w_fini(&a);
+	snap_w_fini(&b);
+}
+
+static void
+step(struct fakeguest *fg, struct program *g)
+{
+	unsigned op = (unsigned)take(g, 1), bytes = 1u << (op >> 3 & 3);
+	bool write = op >> 5 & 1;
+	uint64_t at, v;
+
+	switch (op & 7) {
+	case CFG:
+		at = take(g, 1);
+		if (bytes == 8 || at % bytes != 0)
+			bytes = 1;
+		if (write)
+			fg_cfg_out(
+			    fg, (unsigned)at, bytes, (uint32_t)take(g, bytes));
+		else
+			fg_cfg_in(fg, (unsigned)at, bytes);
+		break;
+	case BAR:
+		at = fg->slot.range[1].base + take(g, 2) % 0x2008;
+		if (write)
+			fg_mem_out(fg, at, bytes, take(g, bytes));
+		else
+			fg_mem_in(fg, at, bytes);
+		break;
+	case COMMON:
+		at = take(g, 1) % 0x40;
+		if (write)
+			fg_out(fg, (unsigned)at, (uint32_t)take(g, bytes));
+		else
+			fg_in(fg, (unsigned)at);
+		break;
+	case PORT:
+		at = fg->slot.range[0].base + take(g, 1) % 68;
+		fake_out(&fg->f, (uint16_t)at, bytes == 8 ? 2 : bytes,
+		    (uint32_t)take(g, 1));
+		break;
+	case MEMORY:
+		at = FG_RINGS + take(g, 2) % 0x4000;
+		v = take(g, bytes);
+		mem_write(&fg->f.mem, at, &v, bytes);
+		break;
+	case UP:
+		if (op >> 6 == 0) {
+			fg_up(fg, write ? VIO_F_INDIRECT : VIO_F_EVENT_IDX, 8);
+			break;
+		}
+		if (fg->q[0].size == 0)
+			break;
+		at = take(g, 1);
+		fg_desc(fg, 0, at & 7, FG_DATA + at * 256, (uint32_t)take(g, 2),
+		    (uint16_t)(at >> 3 & 7), (uint16_t)take(g, 1));
+		fg_avail(fg, 0, at & 7);
+		fg_kick(fg, 0);
+		break;
+	case TIME:
+		fakemach_run(&fg->f, take(g, 1) << 18);
+		break;
+	default:
+		reload(fg, g);
+		break;
+	}
+}
+
+/* Made once; power-on for each input. */
+static struct fakeguest *
+guest(void)
+{
+	static struct fakeguest g;
+	static bool there;
+
+	if (!there) {
+		fg_open(&g, &vio_rng);
+		there = true;
+	}
+	dev_reset(g.host);
+	dev_reset(g.dev);
+	g.q[0].size = 0;
+	g.f.mono_ns += 1000000000ull; /* all tokens are there again */
+	memset(mem_ptr(&g.f.mem, FG_RINGS, 0x4000), 0, 0x4000);
+	return (&g);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct program g = { data, size }, none = { NULL, 0 };
+	struct fakeguest *fg = guest();
+	unsigned n;
+
+	for (n = 0; g.left > 0 && n < 1024; n++)
+		step(fg, &g);
+	reload(fg, &none);
+	return (0);
+}
