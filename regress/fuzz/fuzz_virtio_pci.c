@@ -101,7 +101,12 @@ step(struct fakeguest *fg, struct program *g)
 		break;
 	case UP:
 		if (op >> 6 == 0) {
-			fg_up(fg, write ? VIO_F_INDIRECT : VIO_F_EVENT_IDX, 8);
+			/* It may have moved the BARs: then nobody answers. */
+			fg_negotiate(fg,
+			    VIO_F_VERSION_1 |
+				(write ? VIO_F_INDIRECT : VIO_F_EVENT_IDX));
+			fg_queue(fg, 0, 8);
+			fg_out(fg, FG_STATUS, 15);
 			break;
 		}
 		if (fg->q[0].size == 0)
