@@ -70,8 +70,6 @@ msix_control(struct msix *x, bool enabled, bool masked)
 static uint32_t
 word_get(const struct msix *x, unsigned vec, unsigned word)
 {
-	if (vec >= x->nvec)
-		return (0);
 	switch (word) {
 	case 0:
 		return ((uint32_t)x->entry[vec].addr);

@@ -36,7 +36,7 @@ vq_get(const uint8_t *p, unsigned bytes)
 
 	if (bytes == 2)
 		return (__atomic_load_n(
-		    (const uint16_t *)(const void *)p, __ATOMIC_RELAXED));
+		    (const uint16_t *)(const void *)p, __ATOMIC_SEQ_CST));
 	if (((uintptr_t)p & 7) == 0)
 		return (__atomic_load_n(
 		    (const uint64_t *)(const void *)p, __ATOMIC_RELAXED));
@@ -46,10 +46,11 @@ vq_get(const uint8_t *p, unsigned bytes)
 }
 #endif
 
+/* Before whatever is read after it, and after whatever was written before. */
 static void
 put16(uint8_t *p, uint16_t v)
 {
-	__atomic_store_n((uint16_t *)(void *)p, v, __ATOMIC_RELAXED);
+	__atomic_store_n((uint16_t *)(void *)p, v, __ATOMIC_SEQ_CST);
 }
 
 static void
@@ -196,28 +197,18 @@ chain_walk(const struct vq *q, struct vq_chain *c)
 	return (-1);
 }
 
+/* What the guest wrote before its idx is read after it: 2.7.13.3. */
 static uint16_t
 avail_idx(const struct vq *q)
 {
-	uint16_t idx = (uint16_t)VQ_GET(q->avail + RING_IDX, 2);
-
-	/* What the guest wrote before idx is read after it: 2.7.13.3. */
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return (idx);
+	return ((uint16_t)VQ_GET(q->avail + RING_IDX, 2));
 }
 
-/* 2.7.10: avail_event follows the used ring. */
-static void
-avail_event(struct vq *q, uint16_t idx)
-{
-	put16(
-	    q->used + RING_HEAD_BYTES + (size_t)q->rings.size * USED_ELEM_BYTES,
-	    idx);
-	/* The guest reads it after writing its idx, and we the other way. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-/* How many requests wait, more than there is room for: the ring is broken. */
+/*
+ * How many requests wait.  With none, say that the guest shall notify of the
+ * next (2.7.10: avail_event follows the used ring), and look again: the guest
+ * writes its idx and then reads what we write, we do it the other way round.
+ */
 static uint16_t
 waiting(struct vq *q)
 {
@@ -225,7 +216,9 @@ waiting(struct vq *q)
 
 	if (n != 0 || !q->event_idx)
 		return (n);
-	avail_event(q, q->next_avail);
+	put16(
+	    q->used + RING_HEAD_BYTES + (size_t)q->rings.size * USED_ELEM_BYTES,
+	    q->next_avail);
 	return (avail_idx(q) - q->next_avail);
 }
 
@@ -265,8 +258,7 @@ vq_push(struct vq *q, const struct vq_chain *c, uint32_t written)
 	put32(elem, c->head);
 	put32(elem + 4, written);
 	q->next_used++;
-	/* 2.7.8.2: the element and the data before the idx. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	/* 2.7.8.2: after the element and the data. */
 	put16(q->used + RING_IDX, q->next_used);
 }
 
@@ -278,8 +270,7 @@ vq_signal(struct vq *q)
 	if (was == now)
 		return (false);
 	q->signalled = now;
-	/* The guest writes its wish, then reads used.idx; we wrote that. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* The guest writes its wish, then reads used.idx, which we wrote. */
 	if (!q->event_idx)
 		return (!(VQ_GET(q->avail, 2) & AVAIL_NO_INTERRUPT));
 	event =

@@ -4,6 +4,7 @@
  * not, on a device of three queues that copies what it reads to where it may
  * write.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "daemon/dev/pci.h"
@@ -455,6 +456,7 @@ notifies(void)
 static void
 offsets(void)
 {
+	static const char digits[CFG_BYTES + 1] = "0123456789";
 	static const unsigned widths[] = { 1, 2, 4, 8 };
 	uint64_t v, want;
 	unsigned off, w;
@@ -464,8 +466,8 @@ offsets(void)
 		for (w = 0; w < 4; w++) {
 			v = fg_mem_in(&g, g.device.addr + off, widths[w]);
 			want = 0;
-			if (off < 0x400 && off + widths[w] <= CFG_BYTES)
-				memcpy(&want, &"0123456789"[off], widths[w]);
+			if (off + widths[w] <= CFG_BYTES)
+				memcpy(&want, digits + off, widths[w]);
 			if (off < 0x400)
 				CHECK_EQ(v, want);
 			fg_mem_out(&g, g.device.addr + off, widths[w], ~0ull);
@@ -667,6 +669,56 @@ generation(void)
 	down();
 }
 
+/* T12: one processor notifies while another resets and sets up again. */
+static bool racing;
+
+static void *
+race_main(void *arg)
+{
+	unsigned *n = arg;
+	uint16_t zero = 0;
+
+	while (__atomic_load_n(&racing, __ATOMIC_RELAXED)) {
+		bus_rw(g.f.m.pio, BAR_IO, &zero, sizeof(zero), true);
+		++*n;
+	}
+	return (NULL);
+}
+
+static void
+race(void)
+{
+	unsigned i, n = 0;
+	pthread_t t;
+
+	up();
+	fg_msix(&g);
+	fg_up(&g, OFFERED, 8);
+	fg_desc(&g, 0, 0, FG_DATA, 8, FG_NEXT, 1);
+	fg_desc(&g, 0, 1, FG_DATA + 64, 8, FG_WRITE, 0);
+	fg_avail(&g, 0, 0);
+	racing = true;
+	pthread_create(&t, NULL, race_main, &n);
+	for (i = 0; i < 10000; i++) {
+		fg_negotiate(&g, i % 2 ? OFFERED : VIO_F_VERSION_1);
+		fg_out(&g, FG_Q_SEL, 0);
+		fg_out(&g, FG_Q_SIZE, 8);
+		fg_out(&g, FG_Q_VECTOR, 1);
+		fg_out64(&g, FG_Q_DESC, g.q[0].desc);
+		fg_out64(&g, FG_Q_AVAIL, g.q[0].avail);
+		fg_out64(&g, FG_Q_USED, g.q[0].used);
+		fg_out(&g, FG_Q_ENABLE, 1);
+		fg_out(&g, FG_STATUS, 15);
+		if (fg_needs_reset(&g))
+			break;
+	}
+	__atomic_store_n(&racing, false, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	CHECK_EQ(i, 10000);
+	CHECK(n > 0);
+	down();
+}
+
 /* T51: each bit flipped: refused, or taken and the same again. */
 static void
 flips(void)
@@ -732,6 +784,7 @@ static const struct tap_case cases[] = {
 	{ "virtio_pci: queue registers", queue_regs },
 	{ "virtio_pci: both kinds of reset", reset },
 	{ "virtio_pci: configuration generation", generation },
+	{ "T12 virtio_pci: reset while another notifies", race },
 	{ "T51 virtio_pci: saved state, every bit", flips },
 };
 

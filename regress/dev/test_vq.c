@@ -307,6 +307,12 @@ indirect(void)
 	for (i = 0; i < SIZE; i++)
 		desc_at(TABLE, i, DATA, 1, NEXT, (uint16_t)(i + 1));
 	CHECK_EQ(pop0(), -1);
+	/* A table in a table, good but for that. */
+	start(false);
+	desc(0, TABLE, 16, INDIRECT, 0);
+	desc_at(TABLE, 0, TABLE + 64, 16, INDIRECT, 0);
+	desc_at(TABLE + 64, 0, DATA, 8, WRITE, 0);
+	CHECK_EQ(pop0(), -1);
 	/* Not negotiated. */
 	start(false);
 	CHECK_EQ(vq_open(&q, &mem, &r, false, false), 0);
