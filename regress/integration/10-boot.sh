@@ -24,6 +24,8 @@ answers() {
 	con_type "$1" 'uname -a; cat /proc/cmdline\r'
 	con_wait "$1" "^Linux $1 [5-9]\\..* x86_64 GNU/Linux"
 	con_wait "$1" "^console=ttyS0 quiet hostname=$1"
+	con_type "$1" 'head -c 256 /dev/hwrng | wc -c\r'
+	con_wait "$1" '^256'
 }
 
 # How often its console shows that.
