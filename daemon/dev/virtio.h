@@ -14,6 +14,10 @@
 #define VIO_QUEUES_MAX 16
 #define VIO_CFG_MAX 64
 
+/* dev_virtio_pci on a board: range 0, ports; range 1, memory. */
+#define VIO_PCI_IO_BYTES 64
+#define VIO_PCI_MEM_BYTES 0x2000
+
 /* virtio 1.2, 6: what the transport offers for every device. */
 #define VIO_F_INDIRECT (1ull << 28)
 #define VIO_F_EVENT_IDX (1ull << 29)

@@ -32,8 +32,8 @@ enum reg {
 	(VIO_ACKNOWLEDGE | VIO_DRIVER | VIO_DRIVER_OK | VIO_FEATURES_OK |      \
 	    VIO_FAILED)
 
-uint64_t
-vpci_offered(const struct vpci *p)
+static uint64_t
+offered(const struct vpci *p)
 {
 	return (p->vio.ops->features | VIO_F_INDIRECT | VIO_F_EVENT_IDX |
 	    VIO_F_VERSION_1);
@@ -97,7 +97,7 @@ common_read(struct vpci *p, uint64_t off)
 	case DEV_FEATURES:
 		return (p->dev_sel > 1
 			? 0
-			: (uint32_t)(vpci_offered(p) >> 32 * p->dev_sel));
+			: (uint32_t)(offered(p) >> 32 * p->dev_sel));
 	case DRV_SEL:
 		return (p->drv_sel);
 	case DRV_FEATURES:
@@ -178,10 +178,10 @@ queue_write(struct dev *d, uint64_t off, uint32_t v)
 }
 
 /* 2.2.2, 3.1.1: only what was offered, and no driver of before 1.0. */
-static bool
-features_agree(const struct vpci *p)
+bool
+vpci_features_agree(const struct vpci *p)
 {
-	return (!(p->drv_features & ~vpci_offered(p)) &&
+	return (!(p->drv_features & ~offered(p)) &&
 	    p->drv_features & VIO_F_VERSION_1);
 }
 
@@ -198,7 +198,7 @@ status_write(struct dev *d, uint8_t v)
 	}
 	fresh = v & STATUS_DRIVER & ~p->status;
 	if (fresh & VIO_FEATURES_OK &&
-	    (p->status & VIO_DRIVER_OK || !features_agree(p)))
+	    (p->status & VIO_DRIVER_OK || !vpci_features_agree(p)))
 		fresh &= ~VIO_FEATURES_OK;
 	if (fresh & VIO_FEATURES_OK)
 		p->vio.features = p->drv_features;

@@ -19,7 +19,6 @@
 
 /* BAR 0: a port of 16 bits a queue. */
 #define NOTIFY_STRIDE 2
-#define NOTIFY_BYTES (VIO_QUEUES_MAX * NOTIFY_STRIDE)
 /* BAR 1 */
 #define AT_COMMON 0x0000
 #define AT_ISR 0x0400
@@ -49,6 +48,8 @@
 #define PCI_DATA (AT_CAP_PCI + CAP_EXTRA)
 
 _Static_assert(PCI_MEM_FIRST == MEM_LOW_MAX, "BARs begin where RAM ends");
+_Static_assert(VIO_QUEUES_MAX *NOTIFY_STRIDE <= VIO_PCI_IO_BYTES, "BAR 0");
+_Static_assert(AT_PBA + PART_BYTES <= VIO_PCI_MEM_BYTES, "BAR 1");
 _Static_assert(MSIX_VECTORS_MAX > VIO_QUEUES_MAX, "a vector a queue, and one");
 
 void
@@ -572,8 +573,7 @@ status_ok(const struct vpci *p)
 	if (p->status & ~known || p->isr & ~(VIO_ISR_QUEUE | VIO_ISR_CFG))
 		return (false);
 	if (p->status & VIO_FEATURES_OK)
-		return (!(p->drv_features & ~vpci_offered(p)) &&
-		    p->drv_features & VIO_F_VERSION_1);
+		return (vpci_features_agree(p));
 	return (!(p->status & VIO_DRIVER_OK));
 }
 

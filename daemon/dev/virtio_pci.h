@@ -40,7 +40,8 @@ struct vpci {
 
 /* One access to the common configuration; a->off_bytes from its start. */
 void vpci_common(struct dev *, struct bus_access *);
-uint64_t vpci_offered(const struct vpci *);
+/* What the guest wrote may be accepted. */
+bool vpci_features_agree(const struct vpci *);
 /* Status 0: queues closed, nothing negotiated, no interrupt waiting. */
 void vpci_reset(struct dev *);
 /* Tell the guest: queues (and which vector) or configuration. */

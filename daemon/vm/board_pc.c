@@ -39,8 +39,10 @@ const struct board_slot board_pc[] = {
 	},
 	{
 	    .ops = &dev_virtio_pci,
-	    .range = { { .base = 0xc000, .len_bytes = 64 },
-		{ .mmio = true, .base = 0xe0000000, .len_bytes = 0x2000 } },
+	    .range = { { .base = 0xc000, .len_bytes = VIO_PCI_IO_BYTES },
+		{ .mmio = true,
+		    .base = 0xe0000000,
+		    .len_bytes = VIO_PCI_MEM_BYTES } },
 	    .gsi = PCI_INTX_GSI(1),
 	    .pci_slot = 1,
 	    .vio = &vio_rng,

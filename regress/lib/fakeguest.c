@@ -70,8 +70,8 @@ fg_open(struct fakeguest *g, const struct vio_ops *ops)
 	g->host = fakemach_add(&g->f, fakemach_slot(&dev_pci_host));
 	g->slot = (struct board_slot){
 		.ops = &dev_virtio_pci,
-		.range = { { false, 0xc000, 64 },
-		    { true, 0xe0000000, 0x2000 } },
+		.range = { { false, 0xc000, VIO_PCI_IO_BYTES },
+		    { true, 0xe0000000, VIO_PCI_MEM_BYTES } },
 		.gsi = PCI_INTX_GSI(1),
 		.pci_slot = 1,
 		.vio = ops,
