@@ -99,6 +99,8 @@ guest_dies_alone() {
 	vm_is a running
 	vm_is b running
 	equal "$(find "$T/state/vm" -type f | wc -l)" 2
+	# Its watcher is told so, and must not find the next run instead.
+	wait_for 15 not alive "$(cat "$T/watch.c.pid")"
 	vmctl start c
 	vm_pid c >"$T/c.pid"
 	watch_open c2 -a c
