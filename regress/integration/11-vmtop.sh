@@ -139,7 +139,7 @@ out_of_memory() {
 sandboxes() {
 	pid=$(vm_pid alpha)
 	uid=$(stat -c %u "/proc/$pid")
-	"$B/regress/sandbox/check_live" vm "$pid" "$uid" "$uid"
+	wait_for 10 "$B/regress/sandbox/check_live" vm "$pid" "$uid" "$uid"
 }
 
 # Beyond the guest's memory: what the project promises, in kB.

@@ -172,7 +172,8 @@ sandboxes() {
 	for vm in one two three; do
 		vmctl start "$vm"
 	done
-	live one two three
+	# At rest is after the links that a start makes.
+	wait_for 10 live one two three
 	# No two have one uid.
 	equal "$(for vm in one two three; do uid_of "$(vm_pid "$vm")"; done |
 	    sort -u | wc -l)" 3
@@ -182,7 +183,7 @@ sandboxes() {
 	watch_open two two
 	watch_wait two 100
 	vmctl status -v >/dev/null
-	live one two three
+	wait_for 10 live one two three
 	# And when all has been started anew or taken back.
 	kill -KILL "$(child_pid control)" "$(child_pid vmm)"
 	wait_for 10 child_pid control
