@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The console ring and its bell: order, gaps, lying pages, a racing writer. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -248,11 +249,54 @@ t_race(void)
 	rig_close(&g);
 }
 
+static long
+resident_kib(void)
+{
+	long pages = 0, all;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f != NULL) {
+		CHECK_EQ(fscanf(f, "%ld %ld", &all, &pages), 2);
+		fclose(f);
+	}
+	return (pages * (sysconf(_SC_PAGESIZE) / 1024));
+}
+
+/* T30: 1 GiB of output and nobody reads: no memory beyond the ring, and the
+ * last of it is there, whole. */
+static void
+t_gigabyte(void)
+{
+	static uint8_t buf[4096], got[SIZE];
+	uint64_t off = 0, lost = 0, total = 1ull << 30;
+	struct rig g;
+	long before;
+	size_t i, n;
+
+	rig_open(&g);
+	for (i = 0; i < sizeof(buf); i++)
+		buf[i] = byte_at(i);
+	ring_write(&g.w, buf, sizeof(buf));
+	before = resident_kib();
+	for (; g.w.end < total; ring_write(&g.w, buf, sizeof(buf)))
+		;
+	CHECK_MSG(resident_kib() - before <= 1024, "%ld KiB more",
+	    resident_kib() - before);
+	n = ring_read(&g.r, &off, got, sizeof(got), &lost);
+	CHECK_EQ(n, SIZE);
+	CHECK_EQ(lost, total - SIZE);
+	CHECK_EQ(off, total);
+	for (i = 0; i < n; i += sizeof(buf))
+		CHECK(memcmp(got + i, buf, sizeof(buf)) == 0);
+	rig_close(&g);
+}
+
 static const struct tap_case cases[] = {
 	{ "ring: every byte, in order, around the end", t_order },
 	{ "ring: gaps have their size", t_gap },
 	{ "ring: a page that lies", t_lies },
 	{ "ring: the bell rings once for each arming", t_bell },
+	{ "T30 ring: 1 GiB and nobody reads", t_gigabyte },
 	{ "ring: a writer that races the reader", t_race },
 };
 TAP_MAIN(cases)
