@@ -15,6 +15,7 @@
 
 #define GRACE_MAX_MS 86400000u /* a day */
 #define CREDIT_MAX (1u << 30)
+#define DEV_KINDS_MAX 8
 #define MEM_MAX_BYTES (UINT64_C(1) << 46)
 
 static int
@@ -235,11 +236,18 @@ static const struct msg_field fields_vm_spec[] = {
 	NUM(vm_spec, console_bytes, RING_MIN_BYTES, RING_MAX_BYTES),
 	NUM(vm_spec, mem_bytes, 1u << 20, MEM_MAX_BYTES),
 	BOOL(vm_spec, hugepages), NUM(vm_spec, grace_ms, 0, GRACE_MAX_MS),
+	NUM(vm_spec, ndevs, 0, VM_DEVS_MAX), PAD(vm_spec, pad),
 	NAME(vm_spec, name), STR(vm_spec, cmdline),
 	RULE("mem_bytes", rule_spec),
 };
 static const struct msg_field fields_vm_fd[] = {
 	ID(vm_fd), NUM(vm_fd, which, 0, VMFD_N - 1),
+};
+static const struct msg_field fields_vm_dev[] = {
+	ID(vm_dev), NUM(vm_dev, index, 0, VM_DEVS_MAX - 1),
+	NUM(vm_dev, kind, 1, DEV_KINDS_MAX),
+	NUM(vm_dev, what, 0, DEVFD_N - 1),
+	FIELD(vm_dev, name, FIELD_TEXT, 1, 0),
 };
 static const struct msg_field fields_vm_go[] = { ID(vm_go), PAD(vm_go, pad) };
 static const struct msg_field fields_vm_op[] = {
@@ -248,7 +256,8 @@ static const struct msg_field fields_vm_op[] = {
 };
 static const struct msg_field fields_vm_event[] = {
 	ID(vm_event), NUM(vm_event, what, 0, WHAT_N - 1),
-	NUM(vm_event, state, 0, VM_NSTATES - 1), WHY(vm_event),
+	NUM(vm_event, state, 0, VM_NSTATES - 1),
+	NUM(vm_event, dev, 0, VM_DEVS_MAX - 1), WHY(vm_event),
 };
 static const struct msg_field fields_reaped[] = {
 	ID(reaped), BOOL(reaped, oom),
@@ -264,6 +273,11 @@ static const struct msg_field fields_attached_vm[] = {
 static const struct msg_field fields_page[] = {
 	ID(page), NUM(page, bytes, 0, RING_HEAD_BYTES + RING_MAX_BYTES),
 };
+static const struct msg_field fields_page_dev[] = {
+	ID(page_dev), NUM(page_dev, index, 0, VM_DEVS_MAX - 1),
+	NUM(page_dev, kind, 1, DEV_KINDS_MAX),
+	NUM(page_dev, bytes, 1, 1u << 20),
+};
 
 /* Fixed width means that these numbers are the same everywhere. */
 #define SIZE(s, n) _Static_assert(sizeof(struct msg_##s) == (n), #s)
@@ -274,10 +288,10 @@ SIZE(list, 72); SIZE(row, 384); SIZE(gone, 320); SIZE(subscribe, 8);
 SIZE(figures, 136); SIZE(event, 336); SIZE(attach, 88); SIZE(attached, 32);
 SIZE(chan, 4); SIZE(credit, 8); SIZE(gap, 24); SIZE(cons_peer, 8);
 SIZE(cons_peers, 272); SIZE(cons_closed, 260); SIZE(chunk, 16);
-SIZE(logline, 8); SIZE(vm_spec, 2144); SIZE(vm_fd, 8); SIZE(vm_go, 40);
-SIZE(vm_op, 12); SIZE(vm_event, 304); SIZE(reaped, 16);
+SIZE(logline, 8); SIZE(vm_spec, 2152); SIZE(vm_fd, 8); SIZE(vm_go, 40);
+SIZE(vm_op, 12); SIZE(vm_event, 308); SIZE(reaped, 16);
 SIZE(rendezvous, 40); SIZE(attached_vm, 80); SIZE(page, 8); SIZE(sample, 4);
-SIZE(vm_channel, 4);
+SIZE(vm_channel, 4); SIZE(vm_dev, 32); SIZE(page_dev, 16);
 
 _Static_assert(sizeof(struct msg_chunk) + CONS_DATA_BYTES +
     sizeof(struct imsg_hdr) <= MAX_IMSGSIZE, "CONS_DATA");

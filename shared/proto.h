@@ -21,6 +21,8 @@
 #define VM_NAME_BYTES 64 /* with NUL */
 #define VM_CPUS_MAX 64
 #define VM_CMDLINE_BYTES 2048 /* with NUL */
+#define VM_DEVS_MAX 16        /* device processes of a VM */
+#define DEV_NAME_BYTES 16     /* "blk0", with NUL */
 #define PATH_BYTES 1024       /* with NUL */
 #define TOKEN_BYTES 32
 #define CRED_GROUPS 32
@@ -74,6 +76,11 @@ enum vm_what {
 	WHAT_RESET,  /* the guest reset itself or tripled: restarted in place */
 	WHAT_FAILED, /* cannot go on: err says why; the process ends */
 	WHAT_GONE,   /* vmm: its process is reaped, its link read to the end */
+	/* of one device, in vm_event.dev; err says why */
+	WHAT_DEV_STUCK, /* the VM is paused: a request cannot be done now */
+	WHAT_DEV_HUNG,  /* its process does not answer, or does not go on */
+	WHAT_DEV_OK,    /* it goes on again */
+	WHAT_DEV_LOST,  /* its socket is closed: replace its process */
 	WHAT_N
 };
 
@@ -291,8 +298,22 @@ struct msg_vm_spec {
 	uint64_t mem_bytes; /* multiple of 1 MiB */
 	uint32_t hugepages; /* 1: advise */
 	uint32_t grace_ms;
+	uint32_t ndevs; /* VM_DEVs that come before VM_GO, two of each */
+	uint32_t pad;
 	char name[VM_NAME_BYTES];
 	char cmdline[VM_CMDLINE_BYTES];
+};
+/*
+ * Of device `index`: before VM_GO its page (shared/devpage.h), then the vm's end
+ * of its vhost-user socket; after VM_GO the socket of a process that replaces
+ * the one before.
+ */
+enum dev_fd { DEVFD_PAGE, DEVFD_SOCKET, DEVFD_N };
+struct msg_vm_dev {
+	uint32_t id, index; /* < VM_DEVS_MAX */
+	uint32_t kind;      /* enum dev_kind */
+	uint32_t what;      /* enum dev_fd */
+	char name[DEV_NAME_BYTES];
 };
 enum vm_fd { VMFD_KVM, VMFD_KERNEL, VMFD_INITRD, VMFD_N };
 struct msg_vm_fd {
@@ -310,6 +331,7 @@ struct msg_vm_op {
 struct msg_vm_event {
 	uint32_t id, what, state, restarts;
 	uint32_t step_us[STEP_N];
+	uint32_t dev; /* WHAT_DEV_*: its index; else 0 */
 	struct msg_err why;
 };
 /* How a process ended, as waitid(2) told its Unix parent. */
@@ -329,7 +351,10 @@ struct msg_attached_vm { /* the vm process's answer on a taken-back link */
 };
 struct msg_page {
 	uint32_t id, bytes;
-}; /* a shared page's fd and size */
+};                    /* a shared page's fd and size */
+struct msg_page_dev { /* a device's page: vm -> control */
+	uint32_t id, index, kind, bytes;
+};
 struct msg_sample {
 	uint32_t seq;
 };
@@ -352,7 +377,7 @@ enum field_kind {
 	FIELD_NUM,  /* 4 or 8 bytes, min..max; padding is 0..0 */
 	FIELD_BITS, /* 4 bytes, no bit outside max */
 	FIELD_STR,  /* NUL-terminated, any other byte; min: least length */
-	FIELD_TEXT, /* NUL-terminated, no control byte: it will be shown */
+	FIELD_TEXT, /* the same, no control byte: it will be shown */
 	FIELD_NAME, /* of a VM, or empty if min is 0 */
 	FIELD_PATH, /* absolute, or empty if min is 0 */
 	FIELD_REF,  /* struct vm_ref, not empty if min is 1 */

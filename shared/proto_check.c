@@ -143,6 +143,8 @@ check_str(const struct msg_field *f, const uint8_t *p, struct err *e)
 		return (err_set(e, EINVAL, "%s has no end", f->name));
 	if (f->kind == FIELD_STR || (n == 0 && f->min == 0))
 		return (0);
+	if (f->kind == FIELD_TEXT && n < f->min)
+		return (err_set(e, EINVAL, "%s is too short", f->name));
 	if (f->kind == FIELD_NAME && !vm_name_ok(s))
 		return (err_set(
 		    e, EINVAL, "%s \"%s\" is no name of a VM", f->name, s));

@@ -301,6 +301,19 @@ on_vm_fd(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 }
 
 static int
+on_vm_dev(void *ctx, struct peer *from, struct msg *msg, struct err *e)
+{
+	const struct msg_vm_dev *m = msg->body;
+	struct guest *g;
+
+	(void)from;
+	(void)e;
+	if ((g = guest_find(ctx, m->id)) != NULL)
+		guest_send(g, MSG_VM_DEV, &msg->fd, m, sizeof(*m));
+	return (0);
+}
+
+static int
 on_vm_go(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
 	const struct msg_vm_go *m = msg->body;
@@ -367,6 +380,7 @@ static const struct msg_handler from_parent[] = {
 	{ MSG_VM_NEW, on_vm_new },
 	{ MSG_VM_ADOPT, on_vm_adopt },
 	{ MSG_VM_FD, on_vm_fd },
+	{ MSG_VM_DEV, on_vm_dev },
 	{ MSG_VM_GO, on_vm_go },
 	{ MSG_VM_OP, on_vm_op },
 	{ MSG_VM_REAPED, on_vm_reaped },
