@@ -2,7 +2,8 @@
 /*
  * A virtio device: one const table and a block of state.  It cannot tell who
  * carries it; PCI identity, capabilities and interrupts are the carrier's.
- * Every function of a table is called by one thread at a time.
+ * kick() may be called for different queues by different threads at the same
+ * time; everything else by one thread, with no kick running.
  */
 #ifndef DEV_VIRTIO_H
 #define DEV_VIRTIO_H
@@ -26,19 +27,34 @@
 struct vio;
 struct snap_w;
 struct snap_r;
+struct devpage;
+struct devpage_conf;
+
+/* What a device is opened with; all of it borrowed while open() runs. */
+struct vio_conf {
+	const struct devpage_conf *conf;
+	struct devpage *page; /* figures and words go there; never NULL */
+	int *fd;              /* open() takes what it wants by fd_move() */
+	unsigned nfds;
+};
 
 struct vio_ops {
 	const char *name, *spec;   /* "rng", "virtio 1.2, 5.4" */
 	uint64_t features;         /* the device's own bits */
 	const uint16_t *queue_max; /* nqueues entries, powers of two */
 	size_t cfg_bytes, state_bytes;
-	uint16_t id; /* virtio 1.2, 5 */
-	uint8_t nqueues;
+	uint16_t id;      /* virtio 1.2, 5 */
+	uint8_t nqueues;  /* at most; v->nqueues are in use */
 	uint16_t version; /* of what save() writes */
-	/* The guest has put something into the open queue. */
+	/*
+	 * The guest has put something into the open queue: serve until
+	 * vq_pop() returns 0.  On return nothing of that queue is in flight but
+	 * what stuck() was told of.
+	 */
 	void (*kick)(struct vio *, struct vq *);
 	/* Optional below: NULL means nothing to do. */
-	int (*open)(struct vio *, struct err *);
+	/* Settles v->nqueues, v->features_own, v->cfg; rng: conf is NULL. */
+	int (*open)(struct vio *, const struct vio_conf *, struct err *);
 	void (*close)(struct vio *);
 	void (*start)(struct vio *); /* DRIVER_OK: v->features are final */
 	void (*reset)(struct vio *); /* queues are about to be closed */
@@ -56,6 +72,15 @@ struct vio_carrier {
 	void (*cfg_changed)(struct vio *); /* v->cfg has changed: 2.5 */
 	uint64_t (*now_ns)(struct vio *);  /* stands still in pause */
 	void (*timer)(struct vio *, uint64_t at_ns); /* as mach_ops.timer */
+	/* Tell the guest of what is pushed so far; after kick() it is done
+	 * anyhow.  Any thread that runs a kick of that queue. */
+	void (*signal)(struct vio *, struct vq *);
+	/*
+	 * The last request popped cannot be done now: it stays in the queue's
+	 * log, kick() returns at once, and it is popped again when the queue is
+	 * started again.  Only of queues that have a log.
+	 */
+	void (*stuck)(struct vio *, struct vq *, const struct err *);
 };
 
 struct vio {
@@ -64,9 +89,16 @@ struct vio {
 	void *carrier_ctx;
 	void *state;       /* ops->state_bytes, zeroed */
 	uint64_t features; /* negotiated; 0 before FEATURES_OK */
+	/* Offered: ops->features; open() may take bits off or put more on. */
+	uint64_t features_own;
+	uint8_t nqueues; /* ops->nqueues; open() may lower it, to 1 at least */
 	struct vq vq[VIO_QUEUES_MAX];
 	uint8_t cfg[VIO_CFG_MAX];
 };
+
+/* Of all carriers, before open(). */
+void vio_init(struct vio *, const struct vio_ops *, const struct vio_carrier *,
+    void *ctx);
 
 extern const struct vio_ops vio_rng;
 

@@ -35,14 +35,14 @@ enum reg {
 static uint64_t
 offered(const struct vpci *p)
 {
-	return (p->vio.ops->features | VIO_F_INDIRECT | VIO_F_EVENT_IDX |
+	return (p->vio.features_own | VIO_F_INDIRECT | VIO_F_EVENT_IDX |
 	    VIO_F_VERSION_1);
 }
 
 static struct vpci_queue *
 queue(struct vpci *p)
 {
-	return (p->q_sel < p->vio.ops->nqueues ? &p->q[p->q_sel] : NULL);
+	return (p->q_sel < p->vio.nqueues ? &p->q[p->q_sel] : NULL);
 }
 
 /* 4.1.3.1: each field by its own width, 64-bit ones by halves. */
@@ -107,7 +107,7 @@ common_read(struct vpci *p, uint64_t off)
 	case CFG_VECTOR:
 		return (p->cfg_vector);
 	case NUM_QUEUES:
-		return (p->vio.ops->nqueues);
+		return (p->vio.nqueues);
 	case STATUS:
 		return (p->status);
 	case GENERATION:
@@ -134,7 +134,8 @@ queue_enable(struct dev *d, struct vpci_queue *q)
 
 	if (!(p->status & VIO_FEATURES_OK) ||
 	    vq_open(&p->vio.vq[p->q_sel], d->mach->mem, &q->rings,
-		(f & VIO_F_INDIRECT) != 0, (f & VIO_F_EVENT_IDX) != 0) == -1) {
+		(f & VIO_F_INDIRECT) != 0, (f & VIO_F_EVENT_IDX) != 0,
+		NULL) == -1) {
 		vpci_needs_reset(d);
 		return;
 	}

@@ -101,7 +101,7 @@ vpci_reset(struct dev *d)
 
 	if (p->vio.ops->reset != NULL)
 		p->vio.ops->reset(&p->vio);
-	for (i = 0; i < p->vio.ops->nqueues; i++) {
+	for (i = 0; i < p->vio.nqueues; i++) {
 		vq_close(&p->vio.vq[i]);
 		p->q[i] = (struct vpci_queue){
 			.rings.size = p->vio.ops->queue_max[i],
@@ -130,7 +130,7 @@ signal_all(struct dev *d)
 	struct vpci *p = d->state;
 	unsigned i;
 
-	for (i = 0; i < p->vio.ops->nqueues; i++)
+	for (i = 0; i < p->vio.nqueues; i++)
 		if (vq_is_open(&p->vio.vq[i]) && vq_signal(&p->vio.vq[i]))
 			vpci_interrupt(d, p->q[i].vector, VIO_ISR_QUEUE);
 }
@@ -143,8 +143,7 @@ notify(struct dev *d, const struct bus_access *a)
 	uint64_t i = a->off_bytes / NOTIFY_STRIDE;
 
 	if (!a->write || a->len_bytes != 2 || a->off_bytes % NOTIFY_STRIDE ||
-	    i >= p->vio.ops->nqueues || !vq_is_open(&p->vio.vq[i]) ||
-	    !may_run(p))
+	    i >= p->vio.nqueues || !vq_is_open(&p->vio.vq[i]) || !may_run(p))
 		return;
 	p->vio.ops->kick(&p->vio, &p->vio.vq[i]);
 	signal_all(d);
@@ -324,8 +323,8 @@ caps_init(struct vpci *p)
 		    (uint32_t)p->vio.ops->cfg_bytes);
 	at = cap_virtio(f, at, CFG_ISR, 1, AT_ISR, 1);
 	pci_put32(f, at + CAP_EXTRA, NOTIFY_STRIDE);
-	at = cap_virtio(
-	    f, at, CFG_NOTIFY, 0, 0, p->vio.ops->nqueues * NOTIFY_STRIDE);
+	at =
+	    cap_virtio(f, at, CFG_NOTIFY, 0, 0, p->vio.nqueues * NOTIFY_STRIDE);
 	cap_virtio(f, at, CFG_COMMON, 1, AT_COMMON, VIO_COMMON_BYTES);
 }
 
@@ -404,11 +403,22 @@ on_timer(struct vio *v, uint64_t at_ns)
 	d->mach->ops->timer(d->mach, d, at_ns);
 }
 
+static void
+on_signal(struct vio *v, struct vq *q)
+{
+	struct dev *d = v->carrier_ctx;
+	struct vpci *p = d->state;
+
+	if (vq_signal(q))
+		vpci_interrupt(d, p->q[q - v->vq].vector, VIO_ISR_QUEUE);
+}
+
 static const struct vio_carrier carrier = {
 	.needs_reset = on_needs_reset,
 	.cfg_changed = on_cfg_changed,
 	.now_ns = on_now_ns,
 	.timer = on_timer,
+	.signal = on_signal,
 };
 
 static int
@@ -420,18 +430,14 @@ vpci_init(struct dev *d, struct err *e)
 
 	if (d->mach->pci == NULL)
 		return (err_set(e, ENODEV, "%s: no PCI bus", ops->name));
-	*v = (struct vio){
-		.ops = ops,
-		.carrier = &carrier,
-		.carrier_ctx = d,
-	};
+	vio_init(v, ops, &carrier, d);
 	if ((v->state = calloc(1, ops->state_bytes + 1)) == NULL)
 		return (err_set(e, ENOMEM, "%s: no memory", ops->name));
 	p->fn.dev = d;
 	p->fn.reading = cfg_reading;
 	p->fn.written = cfg_written;
 	msix_init(&p->msix, d->mach, ops->nqueues + 1u);
-	if (ops->open != NULL && ops->open(v, e) == -1)
+	if (ops->open != NULL && ops->open(v, NULL, e) == -1)
 		goto fail;
 	cfg_init(d); /* a function that is on the bus answers to its name */
 	if (pci_add(d->mach->pci, d->slot->pci_slot, &p->fn, e) == 0)
@@ -499,7 +505,7 @@ vpci_save(struct dev *d, struct snap_w *w)
 	snap_put_u8(w, p->isr);
 	snap_put_u8(w, p->generation);
 	snap_put_bytes(w, p->vio.cfg, p->vio.ops->cfg_bytes);
-	for (i = 0; i < p->vio.ops->nqueues; i++)
+	for (i = 0; i < p->vio.nqueues; i++)
 		queue_save(&p->q[i], &p->vio.vq[i], w);
 	if (p->vio.ops->save != NULL)
 		p->vio.ops->save(&p->vio, w);
@@ -537,7 +543,7 @@ queue_load(struct vpci *p, const struct mem *mem, unsigned i, struct snap_r *r)
 	/* Nothing is in flight: in the vm process requests are done at once. */
 	if (!(p->status & VIO_FEATURES_OK) || next_avail != next_used ||
 	    vq_open(vq, mem, &q->rings, (f & VIO_F_INDIRECT) != 0,
-		(f & VIO_F_EVENT_IDX) != 0) == -1)
+		(f & VIO_F_EVENT_IDX) != 0, NULL) == -1)
 		return (false);
 	vq->next_avail = next_avail;
 	vq->next_used = next_used;
@@ -599,7 +605,7 @@ load_copy(struct vpci *p, const struct mem *mem, struct snap_r *r)
 	if (!status_ok(p) || !vector_ok(p, p->cfg_vector))
 		return (false);
 	p->vio.features = p->status & VIO_FEATURES_OK ? p->drv_features : 0;
-	for (i = 0; i < p->vio.ops->nqueues; i++)
+	for (i = 0; i < p->vio.nqueues; i++)
 		if (!queue_load(p, mem, i, r))
 			return (false);
 	return (!r->failed);

@@ -65,10 +65,155 @@ apart(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
 	return (a + a_bytes <= b || b + b_bytes <= a);
 }
 
+/* What the guest wrote before its idx is read after it: 2.7.13.3. */
+static uint16_t
+avail_idx(const struct vq *q)
+{
+	return ((uint16_t)VQ_GET(q->avail + RING_IDX, 2));
+}
+
+/*
+ * The log.  Its stores are in program order for whoever goes on with it after
+ * this process was killed; what is read from it is an index of no table but its
+ * own, and masked or bounded there.
+ */
+#define LOG_VERSION 1
+#define LOG_GET(field) __atomic_load_n(&(field), __ATOMIC_ACQUIRE)
+#define LOG_PUT(field, v) __atomic_store_n(&(field), (v), __ATOMIC_RELEASE)
+
+size_t
+vq_log_bytes(unsigned size)
+{
+	size_t n = sizeof(struct vq_log) + size * sizeof(struct vq_log_desc);
+
+	return ((n + 63) & ~(size_t)63);
+}
+
+static void
+log_pop(struct vq *q, uint16_t head)
+{
+	struct vq_log_desc *d;
+
+	if (q->log == NULL)
+		return;
+	d = &q->log->desc[head];
+	LOG_PUT(d->counter, q->counter++);
+	LOG_PUT(d->inflight, 1);
+}
+
+/* Before used.idx says so: the batch is this one, and this one first. */
+static void
+log_push(struct vq *q, uint16_t head)
+{
+	if (q->log == NULL)
+		return;
+	LOG_PUT(q->log->desc[head].next, LOG_GET(q->log->last_batch_head));
+	LOG_PUT(q->log->last_batch_head, head);
+}
+
+static void
+log_pushed(struct vq *q, uint16_t head)
+{
+	if (q->log == NULL)
+		return;
+	LOG_PUT(q->log->desc[head].inflight, 0);
+	LOG_PUT(q->log->used_idx, q->next_used);
+}
+
+/*
+ * Died between used.idx and the log's own?  Then the last batch is done,
+ * whatever the log says of it.
+ */
+static void
+log_repair(struct vq *q)
+{
+	uint16_t n = (uint16_t)(q->next_used - LOG_GET(q->log->used_idx));
+	uint16_t head = LOG_GET(q->log->last_batch_head);
+
+	if (n > q->rings.size)
+		n = q->rings.size; /* zeros, with a ring that is not new */
+	for (; n > 0 && head < q->rings.size; n--) {
+		LOG_PUT(q->log->desc[head].inflight, 0);
+		head = LOG_GET(q->log->desc[head].next);
+	}
+	LOG_PUT(q->log->used_idx, q->next_used);
+}
+
+unsigned
+vq_inflight(const struct vq *q)
+{
+	unsigned i, n = 0;
+
+	if (q->log == NULL)
+		return (0);
+	for (i = 0; i < q->rings.size; i++)
+		n += LOG_GET(q->log->desc[i].inflight) == 1;
+	return (n);
+}
+
+int
+vq_resume(struct vq *q)
+{
+	uint64_t counter;
+	unsigned i;
+
+	q->next_used = (uint16_t)VQ_GET(q->used + RING_IDX, 2);
+	q->signalled = q->next_used;
+	q->again = 0;
+	if (q->log != NULL) {
+		log_repair(q);
+		q->again = (uint16_t)vq_inflight(q);
+		for (i = 0; i < q->rings.size; i++) {
+			counter = LOG_GET(q->log->desc[i].counter);
+			if (counter >= q->counter)
+				q->counter = counter + 1;
+		}
+	}
+	q->again_slot = 0;
+	q->again_counter = 0;
+	q->next_avail = q->next_used + q->again;
+	/* Taken and not given back is no more than was made available. */
+	if ((uint16_t)(avail_idx(q) - q->next_used) > q->rings.size ||
+	    (uint16_t)(avail_idx(q) - q->next_used) < q->again)
+		return (-1);
+	return (0);
+}
+
+/*
+ * The oldest of the log that was not done again yet: that with the least
+ * (counter, place) above the last one's.  Nobody has to sort, and numbers that
+ * change meanwhile cannot make it more than there were.
+ */
+static bool
+log_again(struct vq *q, uint16_t *head)
+{
+	uint64_t counter, best = 0;
+	unsigned i, found = q->rings.size;
+
+	for (i = 0; i < q->rings.size; i++) {
+		if (LOG_GET(q->log->desc[i].inflight) != 1)
+			continue;
+		counter = LOG_GET(q->log->desc[i].counter);
+		if (counter < q->again_counter ||
+		    (counter == q->again_counter && i < q->again_slot))
+			continue;
+		if (found == q->rings.size || counter < best) {
+			found = i;
+			best = counter;
+		}
+	}
+	if (found == q->rings.size)
+		return (false);
+	q->again_counter = best;
+	q->again_slot = found + 1;
+	*head = (uint16_t)found;
+	return (true);
+}
+
 /* 2.7, table of sizes and alignments; event words are always counted in. */
 int
 vq_open(struct vq *q, const struct mem *mem, const struct vq_rings *r,
-    bool indirect, bool event_idx)
+    bool indirect, bool event_idx, struct vq_log *log)
 {
 	uint64_t desc_bytes = (uint64_t)r->size * DESC_BYTES;
 	uint64_t avail_bytes = RING_HEAD_BYTES + 2ull * r->size + 2;
@@ -96,6 +241,12 @@ vq_open(struct vq *q, const struct mem *mem, const struct vq_rings *r,
 	q->indirect = indirect;
 	q->event_idx = event_idx;
 	q->mem = mem;
+	q->log = log;
+	q->counter = 1;
+	if (log != NULL && log->version != LOG_VERSION) {
+		log->version = LOG_VERSION;
+		log->desc_num = r->size;
+	}
 	return (0);
 }
 
@@ -197,13 +348,6 @@ chain_walk(const struct vq *q, struct vq_chain *c)
 	return (-1);
 }
 
-/* What the guest wrote before its idx is read after it: 2.7.13.3. */
-static uint16_t
-avail_idx(const struct vq *q)
-{
-	return ((uint16_t)VQ_GET(q->avail + RING_IDX, 2));
-}
-
 /*
  * How many requests wait.  With none, say that the guest shall notify of the
  * next (2.7.10: avail_event follows the used ring), and look again: the guest
@@ -222,19 +366,9 @@ waiting(struct vq *q)
 	return (avail_idx(q) - q->next_avail);
 }
 
-int
-vq_pop(struct vq *q, struct vq_chain *c)
+static int
+chain_take(struct vq *q, struct vq_chain *c)
 {
-	uint16_t n = waiting(q), slot;
-
-	if (n == 0)
-		return (0);
-	/* Neither more waiting nor more in flight than descriptors.  T05. */
-	if (n > q->rings.size ||
-	    (uint16_t)(q->next_avail - q->next_used) >= q->rings.size)
-		return (-1);
-	slot = q->next_avail & (q->rings.size - 1);
-	c->head = (uint16_t)VQ_GET(q->avail + RING_HEAD_BYTES + 2 * slot, 2);
 	if (c->head >= q->rings.size)
 		return (-1);
 	c->nout = c->nin = 0;
@@ -242,8 +376,39 @@ vq_pop(struct vq *q, struct vq_chain *c)
 	if (chain_walk(q, c) == -1)
 		return (-1);
 	c->in = c->iov + c->nout;
-	q->next_avail++;
 	return (1);
+}
+
+int
+vq_pop(struct vq *q, struct vq_chain *c)
+{
+	uint16_t n, slot;
+
+	if (atomic_load_explicit(&q->stopped, memory_order_acquire))
+		return (0);
+	if (q->again > 0) {
+		q->again--;
+		return (log_again(q, &c->head) ? chain_take(q, c) : -1);
+	}
+	if ((n = waiting(q)) == 0)
+		return (0);
+	/* Neither more waiting nor more in flight than descriptors.  T05. */
+	if (n > q->rings.size ||
+	    (uint16_t)(q->next_avail - q->next_used) >= q->rings.size)
+		return (-1);
+	slot = q->next_avail & (q->rings.size - 1);
+	c->head = (uint16_t)VQ_GET(q->avail + RING_HEAD_BYTES + 2 * slot, 2);
+	if (chain_take(q, c) == -1)
+		return (-1);
+	q->next_avail++;
+	log_pop(q, c->head);
+	return (1);
+}
+
+void
+vq_stop(struct vq *q, bool stop)
+{
+	atomic_store_explicit(&q->stopped, stop, memory_order_release);
 }
 
 void
@@ -257,9 +422,11 @@ vq_push(struct vq *q, const struct vq_chain *c, uint32_t written)
 		written = c->in_bytes;
 	put32(elem, c->head);
 	put32(elem + 4, written);
+	log_push(q, c->head);
 	q->next_used++;
 	/* 2.7.8.2: after the element and the data. */
 	put16(q->used + RING_IDX, q->next_used);
+	log_pushed(q, c->head);
 }
 
 bool

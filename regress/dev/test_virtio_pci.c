@@ -49,8 +49,9 @@ copy_kick(struct vio *v, struct vq *q)
 }
 
 static int
-copy_open(struct vio *v, struct err *e)
+copy_open(struct vio *v, const struct vio_conf *conf, struct err *e)
 {
+	(void)conf;
 	(void)e;
 	memcpy(v->cfg, "0123456789abcdef", 16);
 	return (0);

@@ -82,7 +82,7 @@ start(bool event_idx)
 		CHECK_EQ(mem_open(&mem, "vq", MIB, false, &e), 0);
 	CHECK_EQ(mem_clear(&mem, &e), 0);
 	avail_idx = 0;
-	CHECK_EQ(vq_open(&q, &mem, &r, true, event_idx), 0);
+	CHECK_EQ(vq_open(&q, &mem, &r, true, event_idx, NULL), 0);
 }
 
 /* One chain that begins at 0 and is refused. */
@@ -315,7 +315,7 @@ indirect(void)
 	CHECK_EQ(pop0(), -1);
 	/* Not negotiated. */
 	start(false);
-	CHECK_EQ(vq_open(&q, &mem, &r, false, false), 0);
+	CHECK_EQ(vq_open(&q, &mem, &r, false, false, NULL), 0);
 	desc(0, TABLE, 16, INDIRECT, 0);
 	CHECK_EQ(pop0(), -1);
 	/* In the used ring itself: read before anything is pushed there. */
@@ -393,7 +393,8 @@ placements(void)
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		r = (struct vq_rings){ places[i].desc, places[i].avail,
 			places[i].used, places[i].size };
-		CHECK_MSG(vq_open(&q, &mem, &r, true, true) == places[i].want,
+		CHECK_MSG(
+		    vq_open(&q, &mem, &r, true, true, NULL) == places[i].want,
 		    "placement %u", i);
 		CHECK_EQ(vq_is_open(&q), places[i].want == 0);
 	}

@@ -130,7 +130,8 @@ open_rings(struct program *g, struct vq *q)
 		r.avail_gpa = 0x1000;
 		r.used_gpa = 0x2000;
 	}
-	if (vq_open(q, &mem, &r, how & 0x20, how & 0x40) == -1 && vq_is_open(q))
+	if (vq_open(q, &mem, &r, how & 0x20, how & 0x40, NULL) == -1 &&
+	    vq_is_open(q))
 		abort();
 }
 
