@@ -14,6 +14,7 @@
 
 #define VIO_QUEUES_MAX 16
 #define VIO_CFG_MAX 64
+#define VIO_AIO_MAX 64
 
 /* dev_virtio_pci on a board: range 0, ports; range 1, memory. */
 #define VIO_PCI_IO_BYTES 64
@@ -92,6 +93,11 @@ struct vio {
 	/* Offered: ops->features; open() may take bits off or put more on. */
 	uint64_t features_own;
 	uint8_t nqueues; /* ops->nqueues; open() may lower it, to 1 at least */
+	/*
+	 * io_setup(2) contexts, one a queue, for VIO_AIO_MAX requests: a device
+	 * process has them.  0: none, there is no io_submit(2) here.
+	 */
+	unsigned long aio[VIO_QUEUES_MAX];
 	struct vq vq[VIO_QUEUES_MAX];
 	uint8_t cfg[VIO_CFG_MAX];
 };

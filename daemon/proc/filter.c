@@ -81,18 +81,31 @@ fail:
 	return (err_prefix(e, "seccomp %s", f->name));
 }
 
-int
-sandbox_filter_enter(const struct sandbox_filter *f, struct err *e)
+static int
+enter(const struct sandbox_filter *f, uint32_t all, struct err *e)
 {
 	scmp_filter_ctx ctx;
 	int rc;
 
 	if (filter_build(f, &ctx, e) == -1)
 		return (-1);
-	rc = seccomp_load(ctx);
+	if ((rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, all)) == 0)
+		rc = seccomp_load(ctx);
 	seccomp_release(ctx);
 	if (rc != 0)
 		return (
 		    err_set(e, -rc, "seccomp %s: %s", f->name, strerror(-rc)));
 	return (0);
+}
+
+int
+sandbox_filter_enter(const struct sandbox_filter *f, struct err *e)
+{
+	return (enter(f, 0, e));
+}
+
+int
+sandbox_filter_enter_all(const struct sandbox_filter *f, struct err *e)
+{
+	return (enter(f, 1, e));
 }

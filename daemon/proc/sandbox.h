@@ -70,10 +70,12 @@ int sandbox_enter(const struct sandbox *, uid_t uid, gid_t gid,
     unsigned keep_fds, struct err *);
 /* Put the filter on the calling thread.  No way back. */
 int sandbox_filter_enter(const struct sandbox_filter *, struct err *);
+/* On all threads of the process at once; each is past its own start. */
+int sandbox_filter_enter_all(const struct sandbox_filter *, struct err *);
 
 extern const struct sandbox sandbox_parent, sandbox_control, sandbox_vmm,
     sandbox_vm;
 extern const struct sandbox_filter filter_parent, filter_control, filter_vmm,
-    filter_vm, filter_vcpu;
+    filter_vm, filter_vcpu, filter_blk;
 
 #endif
