@@ -118,10 +118,31 @@ conf_stop_timeout(const struct conf *c, const struct conf_vm *vm)
 	    vm->stop_timeout == CONF_NONE ? c->stop_timeout : vm->stop_timeout);
 }
 
+/*
+ * Without a format an image is raw: one that a guest can write must not be
+ * asked what it is (T46).  But its name may say that it is something else.
+ */
+static const struct conf_disk *
+disk_unsupported(const struct conf_vm *vm)
+{
+	const struct conf_disk *d;
+	const char *dot;
+
+	for (d = vm->disks; d < vm->disks + vm->ndisks; d++) {
+		dot = strrchr(d->path, '.');
+		if (d->format == CONF_FORMAT_QCOW2 ||
+		    (d->format == CONF_FORMAT_AUTO && dot != NULL &&
+			strcmp(dot, ".qcow2") == 0))
+			return (d);
+	}
+	return (NULL);
+}
+
 int
 conf_vm_unsupported(const struct conf_vm *vm, struct err *e)
 {
 	const char *what = NULL, *instead = "remove it from vm.conf";
+	const struct conf_disk *d;
 
 	if (vm->instance[0] != '\0')
 		what = "instance";
@@ -130,8 +151,11 @@ conf_vm_unsupported(const struct conf_vm *vm, struct err *e)
 		instead = "name a Linux kernel with \"boot\"";
 	} else if (vm->bootdev != CONF_BOOTDEV_AUTO)
 		what = "boot device";
-	else if (vm->ndisks > 0)
-		what = "disk";
+	else if ((d = disk_unsupported(vm)) != NULL)
+		return (err_set(e, ENOTSUP,
+		    "vm \"%s\", disk %s: this version serves raw images only; "
+		    "convert it, or say \"format raw\" if it is one",
+		    vm->name, d->path));
 	else if (vm->cdrom[0] != '\0')
 		what = "cdrom";
 	else if (vm->nnics > 0)

@@ -59,8 +59,13 @@ struct conf_owner {
 
 enum conf_format { CONF_FORMAT_AUTO, CONF_FORMAT_RAW, CONF_FORMAT_QCOW2 };
 
+#define CONF_SERIAL_MAX 20 /* characters; virtio 1.2, 5.2.6.1 */
+
 struct conf_disk {
-	uint8_t format; /* enum conf_format */
+	uint8_t format;   /* enum conf_format */
+	uint8_t on_error; /* enum dev_on_error */
+	bool readonly, direct;
+	char serial[CONF_SERIAL_MAX + 1];
 	char path[CONF_PATH_BYTES];
 };
 
@@ -152,6 +157,7 @@ enum conf_scope {
 	CONF_SCOPE_SWITCH,
 	CONF_SCOPE_VM,
 	CONF_SCOPE_IF,
+	CONF_SCOPE_DISK,
 	CONF_NSCOPES
 };
 

@@ -90,8 +90,8 @@ conf_vm_equal(const struct conf_vm *a, const struct conf_vm *b)
 	    !allow_equal(a, b) || !keys_equal(CONF_SCOPE_VM, a, b))
 		return (false);
 	for (i = 0; i < a->ndisks; i++)
-		if (a->disks[i].format != b->disks[i].format ||
-		    strcmp(a->disks[i].path, b->disks[i].path) != 0)
+		if (strcmp(a->disks[i].path, b->disks[i].path) != 0 ||
+		    !keys_equal(CONF_SCOPE_DISK, &a->disks[i], &b->disks[i]))
 			return (false);
 	for (i = 0; i < a->nnics; i++)
 		if (!nic_equal(&a->nics[i], &b->nics[i]))

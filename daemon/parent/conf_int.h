@@ -27,7 +27,7 @@ struct conf_parser {
 	struct lex_pos range_at; /* of "user range"; file NULL: not given */
 	/* The block that is being read. */
 	enum conf_scope scope;
-	void *target;  /* struct conf, conf_switch, conf_vm, conf_nic */
+	void *target;  /* struct conf, conf_switch, _vm, _nic, _disk */
 	uint64_t seen; /* bit per row of the scope */
 	const struct conf_key *key; /* of the statement */
 	struct lex_pos key_at;

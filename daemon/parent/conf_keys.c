@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/parent/conf.h"
+#include "shared/devpage.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define KB ((uint64_t)1024)
@@ -18,10 +19,14 @@
 #define S(f) .field = offsetof(struct conf_switch, f)
 #define V(f) .field = offsetof(struct conf_vm, f)
 #define I(f) .field = offsetof(struct conf_nic, f)
+#define D(f) .field = offsetof(struct conf_disk, f)
 #define STR(f, t) .max = sizeof(((struct t *)0)->f) - 1
 
 static const char *const huge_choices[] = { "advise", "off", NULL };
 static const char *const bootdev_choices[] = { "cdrom", "disk", "net", NULL };
+static const char *const format_choices[] = { "raw", "qcow2", NULL };
+/* From DEV_ERROR_REPORT on. */
+static const char *const error_choices[] = { "report", "pause", NULL };
 
 static const struct conf_key global_rows[] = {
 	{ .name = "include",
@@ -326,11 +331,46 @@ static const struct conf_key if_rows[] = {
 	    .text = "interface is down" },
 };
 
+static const struct conf_key disk_rows[] = {
+	{ .name = "format",
+	    .type = CONF_CHOICE,
+	    D(format),
+	    .min = CONF_FORMAT_RAW,
+	    .def = CONF_FORMAT_AUTO,
+	    .choices = format_choices,
+	    .text = "format of the image" },
+	{ .name = "readonly",
+	    .type = CONF_FLAG,
+	    D(readonly),
+	    .min = 1,
+	    .max = 1,
+	    .text = "the guest cannot write" },
+	{ .name = "serial",
+	    .type = CONF_STRING,
+	    D(serial),
+	    STR(serial, conf_disk),
+	    .text = "serial number that the guest sees" },
+	{ .name = "direct",
+	    .type = CONF_FLAG,
+	    D(direct),
+	    .min = 1,
+	    .max = 1,
+	    .text = "go around the host's page cache" },
+	{ .name = "on error",
+	    .type = CONF_CHOICE,
+	    D(on_error),
+	    .min = DEV_ERROR_REPORT,
+	    .def = DEV_ERROR_PAUSE_ENOSPC,
+	    .choices = error_choices,
+	    .text = "what an error of the host does" },
+};
+
 const struct conf_keys conf_keys[CONF_NSCOPES] = {
 	{ "vm.conf", global_rows, COUNT(global_rows) },
 	{ "switch", switch_rows, COUNT(switch_rows) },
 	{ "vm", vm_rows, COUNT(vm_rows) },
 	{ "interface", if_rows, COUNT(if_rows) },
+	{ "disk", disk_rows, COUNT(disk_rows) },
 };
 
 _Static_assert(COUNT(vm_rows) <= 64, "conf_vm.set has one bit a row");

@@ -13,8 +13,6 @@
 
 #include "daemon/parent/conf_int.h"
 
-static const char *const formats[] = { "", "raw", "qcow2" };
-
 /* See lex_quoted(): what a backslash would change gets another one. */
 static void
 put_string(FILE *f, const char *s)
@@ -191,13 +189,15 @@ put_nics(FILE *f, const struct conf_vm *vm)
 static void
 put_disks(FILE *f, const struct conf_vm *vm)
 {
+	const struct conf_keys *keys = &conf_keys[CONF_SCOPE_DISK];
 	unsigned i;
+	size_t k;
 
 	for (i = 0; i < vm->ndisks; i++) {
 		fputs("\tdisk ", f);
 		put_string(f, vm->disks[i].path);
-		if (vm->disks[i].format != CONF_FORMAT_AUTO)
-			fprintf(f, " format %s", formats[vm->disks[i].format]);
+		for (k = 0; k < keys->nrows; k++)
+			put_key(f, " ", &keys->rows[k], &vm->disks[i], false);
 		fputc('\n', f);
 	}
 }

@@ -91,16 +91,24 @@ cp_token(struct conf_parser *p, const char *what, char *buf, size_t bytes,
  * so that "boot /bsd cpus 2" is told apart from a strange path.
  */
 static bool
-begins_key(const struct conf_parser *p)
+begins_key_of(const struct conf_parser *p, enum conf_scope scope)
 {
-	const struct conf_keys *keys = &conf_keys[p->scope];
+	const struct conf_keys *keys = &conf_keys[scope];
 	size_t i;
 
 	for (i = 0; i < keys->nrows; i++)
 		if (strncmp(keys->rows[i].name, p->lx.text, p->lx.len) == 0 &&
 		    strchr(" ", keys->rows[i].name[p->lx.len]) != NULL)
 			return (true);
-	return (cp_reserved(p->lx.text));
+	return (false);
+}
+
+static bool
+begins_key(const struct conf_parser *p)
+{
+	return (begins_key_of(p, p->scope) ||
+	    (p->scope == CONF_SCOPE_DISK && begins_key_of(p, CONF_SCOPE_VM)) ||
+	    cp_reserved(p->lx.text));
 }
 
 int

@@ -165,38 +165,6 @@ stmt_vm(struct conf_parser *p)
 	return (vm_check_instance(p, list, vm_template(p, tmpl), &at));
 }
 
-/* PATH [format (raw|qcow2)] */
-int
-stmt_disk(struct conf_parser *p)
-{
-	static const char *const formats[] = { "raw", "qcow2" };
-	struct conf_vm *vm = p->target;
-	struct conf_disk *d;
-	size_t i;
-
-	if (vm->ndisks == CONF_DISKS_MAX)
-		return (cp_error(p, &p->key_at,
-		    "vm \"%s\" has more than %d "
-		    "disks",
-		    vm->name, CONF_DISKS_MAX));
-	d = &vm->disks[vm->ndisks];
-	d->format = CONF_FORMAT_AUTO;
-	if (cp_path(p, "disk", false, d->path, sizeof(d->path)) == -1)
-		return (-1);
-	vm->ndisks++;
-	if (!cp_is_word(p, "format"))
-		return (0);
-	lex_next(&p->lx);
-	for (i = 0; i < COUNT(formats); i++)
-		if ((p->lx.tok == TOK_WORD || p->lx.tok == TOK_STRING) &&
-		    strcmp(p->lx.text, formats[i]) == 0) {
-			d->format = (uint8_t)(CONF_FORMAT_RAW + i);
-			lex_next(&p->lx);
-			return (0);
-		}
-	return (cp_expected(p, "\"raw\" or \"qcow2\""));
-}
-
 int
 stmt_interfaces(struct conf_parser *p)
 {
@@ -254,7 +222,7 @@ nic_ref(struct conf_parser *p, const struct lex_pos *at, uint8_t nic)
 
 /* Settings on the line, or in braces with anything between them. */
 static int
-nic_options(struct conf_parser *p, const struct lex_pos *open, bool braces)
+sub_options(struct conf_parser *p, const struct lex_pos *open, bool braces)
 {
 	int r = 0;
 
@@ -307,13 +275,51 @@ nic_parse(struct conf_parser *p, bool local)
 	p->scope = CONF_SCOPE_IF;
 	p->target = nic;
 	p->seen = 0;
-	r = nic_options(p, &open, braces);
+	r = sub_options(p, &open, braces);
 	p->scope = CONF_SCOPE_VM;
 	p->target = vm;
 	p->seen = seen;
 	p->key = key;
 	if (r == 0 && nic->sw[0] != '\0')
 		r = nic_ref(p, &key_at, (uint8_t)(vm->nnics - 1));
+	return (r);
+}
+
+/* ---- disk ---- */
+
+static int
+disk_parse(struct conf_parser *p, struct conf_vm *vm, struct conf_disk *d)
+{
+	memset(d, 0, sizeof(*d));
+	conf_defaults(CONF_SCOPE_DISK, d);
+	if (cp_path(p, "disk", false, d->path, sizeof(d->path)) == -1)
+		return (-1);
+	vm->ndisks++;
+	return (sub_options(p, &p->lx.at, false));
+}
+
+/* PATH and its settings, on one line. */
+int
+stmt_disk(struct conf_parser *p)
+{
+	struct conf_vm *vm = p->target;
+	const struct conf_key *key = p->key;
+	const uint64_t seen = p->seen;
+	int r;
+
+	if (vm->ndisks == CONF_DISKS_MAX)
+		return (cp_error(p, &p->key_at,
+		    "vm \"%s\" has more than %d "
+		    "disks",
+		    vm->name, CONF_DISKS_MAX));
+	p->scope = CONF_SCOPE_DISK;
+	p->target = &vm->disks[vm->ndisks];
+	p->seen = 0;
+	r = disk_parse(p, vm, &vm->disks[vm->ndisks]);
+	p->scope = CONF_SCOPE_VM;
+	p->target = vm;
+	p->seen = seen;
+	p->key = key;
 	return (r);
 }
 

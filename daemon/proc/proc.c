@@ -7,12 +7,14 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon/proc/proc.h"
+#include "shared/devpage.h"
 #include "shared/imsg.h"
 #include "shared/log.h"
 
@@ -69,6 +71,20 @@ set_title(int argc, char **argv, const char *title)
 	prctl(PR_SET_NAME, title, 0, 0, 0);
 }
 
+/* A device process has no link at all: its words are in its page. */
+static void
+start_failed_page(const struct err *why)
+{
+	struct devpage *page;
+
+	page = mmap(NULL, DEVPAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    PROC_PAGE_FD, 0);
+	if (page == MAP_FAILED)
+		return;
+	devpage_err_put(page, why);
+	atomic_store(&page->state, DEVP_FAILED);
+}
+
 /*
  * Before its loop runs a process has no log: one line up the link, by hand.
  */
@@ -85,6 +101,10 @@ start_failed(const struct proc_desc *desc, const struct err *why)
 	iov[0].iov_len = sizeof(head);
 	memcpy(&iov[1].iov_base, &(const char *){ why->text }, sizeof(void *));
 	iov[1].iov_len = head.len;
+	if (desc->peers == 0) {
+		start_failed_page(why);
+		_exit(1);
+	}
 	if (desc->nfds > 0 && imsgbuf_init(&buf, PROC_LINK_FD) == 0 &&
 	    imsg_composev(&buf, MSG_LOG, 0, 0, -1, iov, 2) == 1)
 		imsgbuf_flush(&buf);
@@ -160,8 +180,9 @@ proc_child_main(int argc, char **argv)
 	log_init(a.start.title, 1, a.start.verbose);
 	if (a.desc->nfds > 0)
 		a.start.link_fd = PROC_LINK_FD;
-	if (a.desc->nfds > 1)
+	if (a.desc->nfds > 1 && a.desc->peers != 0)
 		a.start.listen_fd = PROC_LISTEN_FD;
+	a.start.desc = a.desc;
 	if (sandbox_enter(a.desc->sandbox, a.uid, a.gid,
 		PROC_LINK_FD + a.desc->nfds, &e) == -1)
 		start_failed(a.desc, &e);

@@ -16,6 +16,9 @@
 
 #define PROC_LINK_FD 3   /* to the parent (vm: to vmm) */
 #define PROC_LISTEN_FD 4 /* vm: its rendezvous socket */
+#define PROC_PAGE_FD 4   /* device: its page, shared/devpage.h */
+#define PROC_IMAGE_FD 5  /* device: its first image */
+#define PROC_FDS_MAX 8   /* what a process can be given */
 
 struct proc_start {            /* what a role's run() gets */
 	const char *title;     /* "vm/alpine" */
@@ -24,15 +27,20 @@ struct proc_start {            /* what a role's run() gets */
 	uint64_t sandboxed_ns; /* when sandbox_enter() was done */
 	uint64_t entered_ns;   /* when main() began */
 	int verbose;
-	int link_fd, listen_fd; /* -1: not given */
+	int link_fd, listen_fd;       /* -1: not given */
+	const struct proc_desc *desc; /* its row */
 };
+
+struct vio_ops;
 
 struct proc_desc {
 	const char *name; /* -P argument */
-	enum role role;
+	const char *word; /* before the title's slash; NULL: name */
+	enum role role;   /* 0: a device process, which speaks no imsg */
 	const struct sandbox *sandbox;
-	uint32_t peers; /* ROLE_*: who has a channel to it */
-	unsigned nfds;  /* from PROC_LINK_FD on */
+	uint32_t peers;            /* ROLE_*: who has a channel to it */
+	unsigned nfds;             /* from PROC_LINK_FD on */
+	const struct vio_ops *vio; /* of a device process: what it serves */
 	/* Inside sandbox_enter(); puts on its own filters.  Exit status. */
 	int (*run)(const struct proc_start *);
 };
@@ -51,12 +59,14 @@ int proc_init(struct err *);
 int proc_daemon_user(uid_t *, gid_t *, struct err *);
 
 struct proc_spawn_conf {
-	const char *title; /* "" or the VM's name, in ps "vmd: vm/NAME" */
+	/* "" or the VM's name, in ps "vmd: vm/NAME"; "NAME/blk0" of a device */
+	const char *title;
 	uint32_t id;
 	uid_t uid;
 	gid_t gid;
 	int verbose;
-	int fd[2]; /* become PROC_LINK_FD and PROC_LISTEN_FD; borrowed */
+	/* The row's nfds of them become PROC_LINK_FD and on; borrowed. */
+	int fd[PROC_FDS_MAX];
 };
 /*
  * clone3 into the row's namespaces, with a pidfd, and execute.  The pid is of

@@ -26,10 +26,11 @@
 #include "daemon/proc/proc.h"
 #include "shared/fd.h"
 
-#define NFDS 2     /* PROC_LINK_FD and PROC_LISTEN_FD */
-#define HIGH_FD 10 /* above all that a child is given */
+#define NFDS PROC_FDS_MAX
+#define HIGH_FD (PROC_LINK_FD + NFDS) /* above all that a child is given */
 #define NARGS 16
-#define ARG_BYTES (VM_NAME_BYTES + 16)
+#define TITLE_BYTES (VM_NAME_BYTES + DEV_NAME_BYTES)
+#define ARG_BYTES (TITLE_BYTES + 16)
 #define EXEC_FAILED 127
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -112,14 +113,15 @@ plan_make(struct plan *p, const struct proc_desc *desc,
     const struct proc_spawn_conf *conf)
 {
 	const char *slash = conf->title[0] != '\0' ? "/" : "";
+	const char *word = desc->word != NULL ? desc->word : desc->name;
 	size_t i;
 
 	memset(p, 0, sizeof(*p));
-	plan_arg(p, "vmd: %s%s%s", desc->name, slash, conf->title);
+	plan_arg(p, "vmd: %s%s%s", word, slash, conf->title);
 	plan_arg(p, "-P");
 	plan_arg(p, "%s", desc->name);
 	plan_arg(p, "-t");
-	plan_arg(p, "%s%s%s", desc->name, slash, conf->title);
+	plan_arg(p, "%s%s%s", word, slash, conf->title);
 	plan_arg(p, "-i");
 	plan_arg(p, "%u", conf->id);
 	plan_arg(p, "-u");
@@ -143,7 +145,7 @@ plan_make(struct plan *p, const struct proc_desc *desc,
 static bool
 child_fds(const struct plan *p)
 {
-	int high[NFDS] = { -1, -1 }, null, exe, i;
+	int high[NFDS], null, exe, i;
 
 	for (i = 0; i < NFDS; i++)
 		if (p->fd[i] != -1 &&
@@ -199,7 +201,7 @@ proc_spawn(const struct proc_desc *desc, const struct proc_spawn_conf *conf,
 	long rc;
 	int fd = -1, code;
 
-	if (strlen(conf->title) >= VM_NAME_BYTES)
+	if (strlen(conf->title) >= TITLE_BYTES)
 		return (
 		    err_set(e, EINVAL, "%s: its name is too long", desc->name));
 	plan_make(&p, desc, conf);

@@ -452,13 +452,14 @@ equality(void)
 {
 	static const char *const settings[] = { "disable", "memory 1G",
 		"cpus 2", "boot /k", "boot device net", "cdrom /c", "disk /d",
-		"disk /d format raw", "interface", "interface tap1",
-		"interface switch s", "interface lladdr 2:0:0:0:0:1",
-		"interface locked lladdr", "interface down",
-		"interface rdomain 1", "interface group g", "local interface",
-		"console size 1M", "stop timeout 1", "owner 1", "owner :1",
-		"allow instance disk", "allow instance owner 1", "sev",
-		"seves" };
+		"disk /d format raw", "disk /d readonly", "disk /d direct",
+		"disk /d serial x", "disk /d on error pause", "interface",
+		"interface tap1", "interface switch s",
+		"interface lladdr 2:0:0:0:0:1", "interface locked lladdr",
+		"interface down", "interface rdomain 1", "interface group g",
+		"local interface", "console size 1M", "stop timeout 1",
+		"owner 1", "owner :1", "allow instance disk",
+		"allow instance owner 1", "sev", "seves" };
 	const size_t n = sizeof(settings) / sizeof(settings[0]);
 	struct conf *plain = must("vm a {}"), *c;
 	struct conf *confs[32];
@@ -602,7 +603,8 @@ unsupported(void)
 	static const struct {
 		const char *setting, *word;
 	} cases[] = {
-		{ "disk /d", "\"disk\"" },
+		{ "disk /d format qcow2", "raw images only" },
+		{ "disk /d.qcow2", "raw images only" },
 		{ "interface", "\"interface\"" },
 		{ "interfaces 1", "\"interface\"" },
 		{ "local interface", "\"local interface\"" },
@@ -627,7 +629,8 @@ unsupported(void)
 		conf_free(c);
 	}
 	c = must("vm a { disable }\nvm a instance i { boot /k }\n"
-		 "vm l { boot /k\ninitrd /i\ncmdline x\ncpus 64 }");
+		 "vm l { boot /k\ninitrd /i\ncmdline x\ncpus 64\n"
+		 "disk /a\ndisk /b.qcow2 format raw readonly }");
 	CHECK_EQ(conf_vm_unsupported(&c->vms[0], &e), -1);
 	CHECK(strstr(e.text, "firmware") != NULL);
 	CHECK_EQ(conf_vm_unsupported(&c->vms[1], &e), -1);
@@ -704,7 +707,11 @@ manual_line(char *line, int *scope, uint64_t seen[CONF_NSCOPES])
 	else if (*scope == CONF_SCOPE_VM &&
 	    strncmp(line, "their own and separated", 23) == 0)
 		*scope = CONF_SCOPE_IF;
-	else if (*scope == CONF_SCOPE_IF && strncmp(line, ".El", 3) == 0)
+	else if (*scope == CONF_SCOPE_VM &&
+	    strncmp(line, "The options stand on the same line:", 35) == 0)
+		*scope = CONF_SCOPE_DISK;
+	else if ((*scope == CONF_SCOPE_IF || *scope == CONF_SCOPE_DISK) &&
+	    strncmp(line, ".El", 3) == 0)
 		*scope = CONF_SCOPE_VM;
 	if (*scope == -1 || strncmp(line, ".It ", 4) != 0 ||
 	    strstr(line, "Ic ") == NULL)
