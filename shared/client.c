@@ -205,7 +205,7 @@ static bool
 is_last(enum msg_type type)
 {
 	return (type == MSG_OK || type == MSG_ERR || type == MSG_STARTED ||
-	    type == MSG_CONS_ATTACHED);
+	    type == MSG_LENT || type == MSG_CONS_ATTACHED);
 }
 
 static void
@@ -294,6 +294,7 @@ static const struct msg_handler hears[] = {
 	{ MSG_OK, on_any },
 	{ MSG_ERR, on_any },
 	{ MSG_HELLO, on_any },
+	{ MSG_LENT, on_any },
 	{ MSG_STARTED, on_any },
 	{ MSG_VM_ROW, on_any },
 	{ MSG_VM_GONE, on_any },
@@ -433,28 +434,24 @@ client_peer(struct client *c)
 /* ---- Asking --------------------------------------------------------------- */
 
 uint32_t
-client_request(struct client *c, enum msg_type type, int *fd, const void *body,
+client_request(struct client *c, enum msg_type type, const void *body,
     size_t len, void (*fn)(void *, struct client *, const struct msg *),
     void *arg, struct err *e)
 {
 	struct asked *a;
 
 	if (!c->up) {
-		if (fd != NULL)
-			fd_close(fd);
 		err_set(e, ENOTCONN, "not connected to vmd");
 		return (0);
 	}
 	if ((a = calloc(1, sizeof(*a))) == NULL) {
-		if (fd != NULL)
-			fd_close(fd);
 		err_errno(e, "request");
 		return (0);
 	}
 	a->reqno = next_reqno(c);
 	a->fn = fn;
 	a->arg = arg;
-	if (peer_send(c->peer, type, a->reqno, fd, body, len) == -1) {
+	if (peer_send(c->peer, type, a->reqno, NULL, body, len) == -1) {
 		err_errno(e, "cannot ask vmd");
 		free(a);
 		return (0);
@@ -525,13 +522,12 @@ on_call(void *arg, struct client *c, const struct msg *m)
 }
 
 int
-client_call(struct client *c, enum msg_type type, int *fd, const void *body,
-    size_t len, void (*each)(void *, const struct msg *), void *arg,
-    struct err *e)
+client_call(struct client *c, enum msg_type type, const void *body, size_t len,
+    void (*each)(void *, const struct msg *), void *arg, struct err *e)
 {
 	struct call call = { .e = e, .each = each, .arg = arg };
 
-	if (client_request(c, type, fd, body, len, on_call, &call, e) == 0)
+	if (client_request(c, type, body, len, on_call, &call, e) == 0)
 		return (-1);
 	while (!call.done)
 		if (event_base_loop(c->base, EVLOOP_ONCE) != 0)

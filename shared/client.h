@@ -67,14 +67,13 @@ struct peer *client_peer(struct client *);
 
 /*
  * Ask.  fn is called for each answer with this request's number: VM_ROW any
- * number of times, and last OK, ERR, STARTED or CONS_ATTACHED.  A connection
- * that goes down answers ERR.  fd as peer_send().  The number (> 0), or 0 with
+ * number of times, and last OK, ERR, LENT, STARTED or CONS_ATTACHED.  A connection
+ * that goes down answers ERR.  The number (> 0), or 0 with
  * *e when it could not be sent; fn is not called then.
  */
-uint32_t client_request(struct client *, enum msg_type, int *fd,
-    const void *body, size_t len,
-    void (*fn)(void *arg, struct client *, const struct msg *), void *arg,
-    struct err *);
+uint32_t client_request(struct client *, enum msg_type, const void *body,
+    size_t len, void (*fn)(void *arg, struct client *, const struct msg *),
+    void *arg, struct err *);
 /* Send something that has no answer: credit, keys.  0, or -1 with errno. */
 int client_send(struct client *, enum msg_type, const void *body, size_t len);
 int client_sendv(
@@ -86,10 +85,9 @@ int client_sendv(
 int client_ready(struct client *, struct err *);
 /*
  * Send a request and wait for its end: 0, or -1 with vmd's words.  each, if
- * not NULL, gets every answer but OK and ERR.
+ * not NULL, gets every answer but OK and ERR; an fd is closed when it returns.
  */
-int client_call(struct client *, enum msg_type, int *fd, const void *body,
-    size_t len, void (*each)(void *arg, const struct msg *), void *arg,
-    struct err *);
+int client_call(struct client *, enum msg_type, const void *body, size_t len,
+    void (*each)(void *arg, const struct msg *), void *arg, struct err *);
 
 #endif

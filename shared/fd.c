@@ -94,6 +94,18 @@ memfd_sealed(const char *name, uint64_t size_bytes, unsigned seals)
 }
 
 int
+memfd_lent(const char *name, uint64_t size_bytes)
+{
+	int fd;
+
+	if ((fd = memfd_sized(name, size_bytes)) == -1)
+		return (-1);
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == -1)
+		fd_close(&fd);
+	return (fd);
+}
+
+int
 memfd_sealed_map(
     const char *name, uint64_t size_bytes, unsigned seals, void **map)
 {

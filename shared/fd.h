@@ -29,8 +29,10 @@ int fd_socketpair(int sv[2]);
  * is for /proc only.  Gives the fd.
  */
 int memfd_sealed(const char *name, uint64_t size_bytes, unsigned seals);
+/* The same, of a size that is settled, and open to further seals. */
+int memfd_lent(const char *name, uint64_t size_bytes);
 /*
- * The same, mapped shared and writable at *map (size_bytes > 0; the caller
+ * A sealed one, mapped shared and writable at *map (size_bytes > 0; the caller
  * unmaps) before it is sealed: with F_SEAL_FUTURE_WRITE this mapping stays the
  * only writable one, whoever gets the fd.
  */

@@ -60,8 +60,9 @@ struct imsgbuf {
 	uint32_t maxsize;
 	pid_t pid;
 	int fd;
-	int allow_fdpass;
-	int read_errno; /* not 0: the peer broke the rules */
+	int allow_fdpass; /* they may go */
+	int take_fds;     /* they may come */
+	int read_errno;   /* not 0: the peer broke the rules */
 	unsigned nfds;
 	int fds[IMSG_READ_FDS]; /* received, oldest first */
 };
@@ -84,6 +85,8 @@ struct imsg {
 int imsgbuf_init(struct imsgbuf *imsgbuf, int fd);
 /* Fds may pass both ways from now on; without, one that comes is EBADMSG. */
 void imsgbuf_allow_fdpass(struct imsgbuf *imsgbuf);
+/* Fds may go, but none may come: the kernel drops it, and it is EBADMSG. */
+void imsgbuf_refuse_fds(struct imsgbuf *imsgbuf);
 /*
  * Largest message, header included, that may come or go on this connection:
  * IMSG_HEADER_SIZE to MAX_IMSGSIZE, else -1 with EINVAL.

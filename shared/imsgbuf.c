@@ -49,7 +49,13 @@ imsgbuf_init(struct imsgbuf *imsgbuf, int fd)
 void
 imsgbuf_allow_fdpass(struct imsgbuf *imsgbuf)
 {
-	imsgbuf->allow_fdpass = 1;
+	imsgbuf->allow_fdpass = imsgbuf->take_fds = 1;
+}
+
+void
+imsgbuf_refuse_fds(struct imsgbuf *imsgbuf)
+{
+	imsgbuf->take_fds = 0;
 }
 
 int
@@ -134,7 +140,7 @@ take_fds(struct imsgbuf *imsgbuf, struct msghdr *mh)
 	}
 	/* With room for all, the kernel cuts only what it cannot install. */
 	if (code == 0 && (mh->msg_flags & MSG_CTRUNC) != 0)
-		code = imsgbuf->allow_fdpass ? EMFILE : EBADMSG;
+		code = imsgbuf->take_fds ? EMFILE : EBADMSG;
 	return (code == 0 ? 0 : read_fail(imsgbuf, code));
 }
 
@@ -171,8 +177,8 @@ imsgbuf_read(struct imsgbuf *imsgbuf)
 	iov.iov_len = IMSG_READ_BYTES - imsgbuf->wpos;
 	mh.msg_iov = &iov;
 	mh.msg_iovlen = 1;
-	mh.msg_control = imsgbuf->allow_fdpass ? ctl.room : NULL;
-	mh.msg_controllen = imsgbuf->allow_fdpass ? sizeof(ctl.room) : 0;
+	mh.msg_control = imsgbuf->take_fds ? ctl.room : NULL;
+	mh.msg_controllen = imsgbuf->take_fds ? sizeof(ctl.room) : 0;
 	do
 		n = recvmsg(imsgbuf->fd, &mh, MSG_CMSG_CLOEXEC);
 	while (n == -1 && errno == EINTR);

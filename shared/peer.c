@@ -247,8 +247,9 @@ peer_open(struct event_base *base, int *fd, const struct peer_conf *conf,
 	p->fd = fd_move(fd);
 	if (fd_set_nonblock(p->fd) == -1 || imsgbuf_init(&p->ibuf, p->fd) == -1)
 		goto fail;
-	if (!conf->no_fds)
-		imsgbuf_allow_fdpass(&p->ibuf);
+	imsgbuf_allow_fdpass(&p->ibuf);
+	if (conf->no_fds)
+		imsgbuf_refuse_fds(&p->ibuf);
 	imsgbuf_set_queuelimit(
 	    &p->ibuf, conf->queue_bytes > 0 ? conf->queue_bytes : QUEUE_BYTES);
 	p->rd = event_new(base, p->fd, EV_READ | EV_PERSIST, on_read, p);

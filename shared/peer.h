@@ -54,8 +54,8 @@ struct peer_conf {
 	size_t low_bytes;
 	size_t queue_bytes; /* limit of the send queue; 0: 1 MiB */
 	/*
-	 * No fd may come: the kernel drops it, we never hold it, and the
-	 * channel is closed.  Closing a file of a FUSE mount waits for its
+	 * No fd may come (ours may go): the kernel drops it, we never hold it,
+	 * and the channel is closed.  Closing a file of a FUSE mount waits for its
 	 * server for as long as that likes.
 	 */
 	int no_fds;

@@ -154,8 +154,7 @@ static const struct msg_field fields_stop[] = {
 };
 static const struct msg_field fields_start[] = {
 	CRED(start), REF(start),
-	BITS(start, set,
-	    START_MEMORY | START_CPUS | START_CMDLINE | START_KERNEL),
+	BITS(start, set, START_MEMORY | START_CPUS | START_CMDLINE),
 	NUM(start, ncpus, 0, VM_CPUS_MAX),
 	NUM(start, mem_bytes, 0, MEM_MAX_BYTES),
 	NUM(start, ndisks, 0, 64), NUM(start, nifs, 0, 64),
@@ -164,6 +163,10 @@ static const struct msg_field fields_start[] = {
 	STR(start, disk), STR(start, cdrom), STR(start, cmdline),
 	RULE("set", rule_start),
 };
+static const struct msg_field fields_lend[] = {
+	CRED(lend), PAD(lend, pad), NUM(lend, bytes, 1, LEND_MAX_BYTES),
+};
+static const struct msg_field fields_lent[] = { ID(lent) };
 static const struct msg_field fields_started[] = { ID(started) };
 static const struct msg_field fields_load[] = {
 	CRED(load), FIELD(load, path, FIELD_PATH, 1, 0),
@@ -282,7 +285,8 @@ static const struct msg_field fields_page_dev[] = {
 /* Fixed width means that these numbers are the same everywhere. */
 #define SIZE(s, n) _Static_assert(sizeof(struct msg_##s) == (n), #s)
 SIZE(cred, 140); SIZE(empty, 0); SIZE(err, 256); SIZE(hello, 64);
-SIZE(level, 4); SIZE(ref, 208); SIZE(stop, 216); SIZE(start, 4400);
+SIZE(level, 4); SIZE(ref, 208); SIZE(stop, 216); SIZE(start, 4408);
+SIZE(lend, 152); SIZE(lent, 4);
 SIZE(started, 40); SIZE(load, 1164); SIZE(reset, 144); SIZE(verbose, 144);
 SIZE(list, 72); SIZE(row, 384); SIZE(gone, 320); SIZE(subscribe, 8);
 SIZE(figures, 136); SIZE(event, 336); SIZE(attach, 88); SIZE(attached, 32);

@@ -17,7 +17,7 @@
 
 #include "shared/err.h"
 
-#define PROTO_VERSION 1
+#define PROTO_VERSION 2
 #define VM_NAME_BYTES 64 /* with NUL */
 #define VM_CPUS_MAX 64
 #define VM_CMDLINE_BYTES 2048 /* with NUL */
@@ -146,17 +146,31 @@ struct msg_stop {
 	uint32_t grace_ms; /* 0: as vm.conf says */
 };
 
+/*
+ * A memory file is lent to a client, which writes a kernel or an initrd into it
+ * and names it in START.  One that is not named within a minute is forgotten.
+ */
+#define LEND_MAX_BYTES (UINT64_C(1) << 30)
+struct msg_lend {
+	struct msg_cred cred;
+	uint32_t pad;
+	uint64_t bytes; /* its size, for good */
+};
+
+struct msg_lent {
+	uint32_t id;
+};
+
 #define START_MEMORY 0x1 /* set: which fields count */
 #define START_CPUS 0x2
 #define START_CMDLINE 0x4
-#define START_KERNEL                                                           \
-	0x8 /* the message's fd is the kernel, opened by the caller */
 struct msg_start {
 	struct msg_cred cred;
 	struct vm_ref vm;
 	uint32_t set;
 	uint32_t ncpus;
 	uint64_t mem_bytes;
+	uint32_t kernel, initrd; /* loans that hold them; 0: as vm.conf says */
 	/* -B, -c, -d, -i, -L, -n, -r, -t: their settings by name, to be refused by name */
 	uint32_t ndisks, nifs, local, bootdev; /* bootdev: 0 none, else 1..3 */
 	char template_name[VM_NAME_BYTES];

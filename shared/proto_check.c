@@ -237,18 +237,14 @@ check_len(uint32_t type, const void *body, size_t len, struct err *e)
 }
 
 static int
-check_fd(uint32_t type, const void *body, bool has_fd, struct err *e)
+check_fd(uint32_t type, bool has_fd, struct err *e)
 {
 	const struct msg_desc *d = &msg_table[type];
-	const struct msg_start *start = body;
 
 	if (has_fd && d->fd == FD_NONE)
 		return (err_set(e, EBADMSG, "comes with a file descriptor"));
 	if (!has_fd && d->fd == FD_ONE)
 		return (err_set(e, EBADMSG, "comes without its descriptor"));
-	if (type == MSG_START && has_fd != ((start->set & START_KERNEL) != 0))
-		return (
-		    err_set(e, EBADMSG, "kernel and descriptor do not agree"));
 	return (0);
 }
 
@@ -272,7 +268,7 @@ msg_check(uint32_t type, enum role from, const void *body, size_t len,
 	for (i = 0; i < d->nfields; i++)
 		if (check_field(&d->fields[i], body, e) == -1)
 			return (err_prefix(e, "%s", d->name));
-	if (check_fd(type, body, has_fd, e) == -1)
+	if (check_fd(type, has_fd, e) == -1)
 		return (err_prefix(e, "%s", d->name));
 	return (0);
 }

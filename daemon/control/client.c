@@ -54,6 +54,7 @@ forward(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 		struct msg_start start;
 		struct msg_stop stop;
 		struct msg_load load;
+		struct msg_lend lend;
 	} body;
 
 	(void)from;
@@ -70,8 +71,8 @@ forward(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	r->up = ctl->next_request;
 	r->down = msg->reqno;
 	r->client = cl;
-	if (peer_send(ctl->parent, msg->type, r->up,
-		msg->fd != -1 ? &msg->fd : NULL, &body, msg->len) == -1) {
+	if (peer_send(ctl->parent, msg->type, r->up, NULL, &body, msg->len) ==
+	    -1) {
 		free(r);
 		return (err_set(e, EAGAIN, "vmd is busy: try once more"));
 	}
@@ -94,8 +95,8 @@ client_answer(struct control *ctl, struct msg *msg)
 	TAILQ_REMOVE(&ctl->requests, r, entry);
 	if (r->client != NULL) {
 		r->client->nrequests--;
-		peer_send(r->client->peer, msg->type, r->down, NULL, msg->body,
-		    msg->len);
+		peer_send(r->client->peer, msg->type, r->down, &msg->fd,
+		    msg->body, msg->len);
 	}
 	free(r);
 }
@@ -123,6 +124,7 @@ const struct msg_handler from_client[] = {
 	{ MSG_HELLO, on_hello },
 	{ MSG_LIST, on_list },
 	{ MSG_SUBSCRIBE, on_subscribe },
+	{ MSG_LEND, forward },
 	{ MSG_START, forward },
 	{ MSG_STOP, forward },
 	{ MSG_PAUSE, forward },
@@ -249,24 +251,6 @@ client_room(
 	return (0);
 }
 
-/* Only a kernel to start a VM with comes as an fd. */
-static bool
-client_starts(const struct control *ctl, const struct msg_cred *cred)
-{
-	const struct cvm *v;
-	struct perm_vm pv;
-
-	if (cred->uid == 0)
-		return (true);
-	TAILQ_FOREACH(v, &ctl->vms, entry) {
-		pv = (struct perm_vm){ .owner_uid = v->row.owner_uid,
-			.owner_gid = v->row.owner_gid };
-		if (perm_ok(cred, PERM_START, &pv))
-			return (true);
-	}
-	return (false);
-}
-
 static int
 client_open(struct control *ctl, int *fd, struct err *e)
 {
@@ -275,6 +259,7 @@ client_open(struct control *ctl, int *fd, struct err *e)
 		.handlers = from_client,
 		.nhandlers = nfrom_client,
 		.closed = client_closed,
+		.no_fds = 1,
 		.drained = client_drained,
 		.low_bytes = CLIENT_LOW,
 		.queue_bytes = CLIENT_QUEUE,
@@ -294,7 +279,6 @@ client_open(struct control *ctl, int *fd, struct err *e)
 		return (-1);
 	}
 	conf.ctx = cl;
-	conf.no_fds = !client_starts(ctl, &cl->cred);
 	if ((cl->peer = peer_open(ctl->base, fd, &conf, e)) == NULL) {
 		free(cl);
 		return (-1);

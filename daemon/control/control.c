@@ -157,6 +157,7 @@ on_verbose(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 static const struct msg_handler from_parent[] = {
 	{ MSG_OK, on_answer },
 	{ MSG_ERR, on_answer },
+	{ MSG_LENT, on_answer },
 	{ MSG_STARTED, on_answer },
 	{ MSG_VM_ROW, on_row },
 	{ MSG_VM_GONE, on_gone },

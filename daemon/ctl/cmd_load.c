@@ -28,8 +28,8 @@ load_run(struct ctl *ctl, int argc, char **argv, struct err *e)
 	free(path);
 	if (ctl_connect(ctl, NULL, e) == -1)
 		return (-1);
-	return (client_call(
-	    ctl->client, MSG_LOAD, NULL, &m, sizeof(m), NULL, NULL, e));
+	return (
+	    client_call(ctl->client, MSG_LOAD, &m, sizeof(m), NULL, NULL, e));
 }
 
 const struct cmd cmd_load = {

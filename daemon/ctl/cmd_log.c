@@ -18,7 +18,7 @@ log_run(struct ctl *ctl, int argc, char **argv, struct err *e)
 	if (ctl_connect(ctl, NULL, e) == -1)
 		return (-1);
 	return (client_call(
-	    ctl->client, MSG_LOGLEVEL, NULL, &m, sizeof(m), NULL, NULL, e));
+	    ctl->client, MSG_LOGLEVEL, &m, sizeof(m), NULL, NULL, e));
 }
 
 const struct cmd cmd_log = {

@@ -12,8 +12,8 @@ reload_run(struct ctl *ctl, int argc, char **argv, struct err *e)
 		return (CMD_USAGE);
 	if (ctl_connect(ctl, NULL, e) == -1)
 		return (-1);
-	return (client_call(
-	    ctl->client, MSG_RELOAD, NULL, &m, sizeof(m), NULL, NULL, e));
+	return (
+	    client_call(ctl->client, MSG_RELOAD, &m, sizeof(m), NULL, NULL, e));
 }
 
 const struct cmd cmd_reload = {

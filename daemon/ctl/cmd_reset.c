@@ -22,8 +22,8 @@ reset_run(struct ctl *ctl, int argc, char **argv, struct err *e)
 	}
 	if (ctl_connect(ctl, NULL, e) == -1)
 		return (-1);
-	return (client_call(
-	    ctl->client, MSG_RESET, NULL, &m, sizeof(m), NULL, NULL, e));
+	return (
+	    client_call(ctl->client, MSG_RESET, &m, sizeof(m), NULL, NULL, e));
 }
 
 const struct cmd cmd_reset = {

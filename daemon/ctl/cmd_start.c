@@ -5,19 +5,16 @@
  * start.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/ctl/cmd.h"
 #include "daemon/ctl/cons.h"
 #include "daemon/ctl/fmt.h"
-#include "shared/fd.h"
 #include "shared/size.h"
 #include "shared/str.h"
 
@@ -26,30 +23,11 @@
 
 struct start {
 	struct msg_start m;
-	int kernel_fd; /* -b, or -1 */
+	struct ctl_file kernel, initrd; /* -b, -I */
 	bool console, steps;
 	uint32_t nics, switches;
 	struct msg_started started;
 };
-
-/* The kernel is opened here, with the rights of who asks. */
-static int
-opt_kernel(struct start *s, const char *path, struct err *e)
-{
-	struct stat st;
-
-	fd_close(&s->kernel_fd);
-	s->kernel_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (s->kernel_fd == -1)
-		return (err_errno(e, "kernel %s", path));
-	if (fstat(s->kernel_fd, &st) == -1)
-		return (err_errno(e, "kernel %s", path));
-	if (!S_ISREG(st.st_mode))
-		return (err_set(
-		    e, EINVAL, "kernel %s is not a regular file", path));
-	s->m.set |= START_KERNEL;
-	return (0);
-}
 
 /* An image must be there; the path goes to vmd absolute. */
 static int
@@ -172,7 +150,7 @@ start_opt(struct start *s, int ch, const char *arg, struct err *e)
 	case 'B':
 		return (opt_boot_device(s, arg, e));
 	case 'b':
-		return (opt_kernel(s, arg, e));
+		return (ctl_file_read(&s->kernel, "kernel", arg, e));
 	case 'C':
 		s->m.set |= START_CPUS;
 		return (number("cpus", arg, 1, VM_CPUS_MAX, &s->m.ncpus, e));
@@ -181,6 +159,8 @@ start_opt(struct start *s, int ch, const char *arg, struct err *e)
 		return (0);
 	case 'd':
 		return (opt_disk(s, arg, e));
+	case 'I':
+		return (ctl_file_read(&s->initrd, "initrd", arg, e));
 	case 'i':
 		return (number("interfaces", arg, 0, NICS_MAX, &s->nics, e));
 	case 'k':
@@ -232,9 +212,12 @@ start_vm(struct ctl *ctl, struct start *s, const char *name, struct err *e)
 	/* Each -n is of an interface; -i may count more of them. */
 	s->m.nifs = s->nics > s->switches ? s->nics : s->switches;
 	if (ctl_connect(ctl, NULL, e) == -1 ||
-	    client_call(ctl->client, MSG_START,
-		s->kernel_fd != -1 ? &s->kernel_fd : NULL, &s->m, sizeof(s->m),
-		on_started, s, e) == -1)
+	    (s->kernel.data != NULL &&
+		ctl_file_lend(ctl, &s->kernel, &s->m.kernel, e) == -1) ||
+	    (s->initrd.data != NULL &&
+		ctl_file_lend(ctl, &s->initrd, &s->m.initrd, e) == -1) ||
+	    client_call(ctl->client, MSG_START, &s->m, sizeof(s->m), on_started,
+		s, e) == -1)
 		return (-1);
 	ctl_note(
 	    "started vm %s successfully, id %" PRIu32, name, s->started.id);
@@ -248,7 +231,7 @@ start_vm(struct ctl *ctl, struct start *s, const char *name, struct err *e)
 static int
 start_run(struct ctl *ctl, int argc, char **argv, struct err *e)
 {
-	struct start s = { .kernel_fd = -1 };
+	struct start s = { 0 };
 	int ch, r = 0;
 
 	optind = 0;
@@ -258,16 +241,17 @@ start_run(struct ctl *ctl, int argc, char **argv, struct err *e)
 		r = CMD_USAGE;
 	if (r == 0)
 		r = start_vm(ctl, &s, argv[optind], e);
-	fd_close(&s.kernel_fd);
+	ctl_file_free(&s.kernel);
+	ctl_file_free(&s.initrd);
 	return (r);
 }
 
 const struct cmd cmd_start = {
 	.name = "start",
-	.opts = "B:b:C:cd:i:k:Lm:n:r:t:v",
+	.opts = "B:b:C:cd:I:i:k:Lm:n:r:t:v",
 	.usage = "[-cLv] [-B device] [-b path] [-C cpus] [-d disk] "
-		 "[-i count] [-k cmdline] [-m size] [-n switch] [-r path] "
-		 "[-t name] id | name",
+		 "[-I initrd] [-i count] [-k cmdline] [-m size] [-n switch] "
+		 "[-r path] [-t name] id | name",
 	.min_args = 1,
 	.max_args = 1,
 	.run = start_run,

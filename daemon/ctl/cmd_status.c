@@ -65,8 +65,8 @@ status_run(struct ctl *ctl, int argc, char **argv, struct err *e)
 		return (-1);
 	if (ctl_connect(ctl, NULL, e) == -1)
 		return (-1);
-	if (client_call(ctl->client, MSG_LIST, NULL, &m, sizeof(m), status_row,
-		&show, e) == -1)
+	if (client_call(ctl->client, MSG_LIST, &m, sizeof(m), status_row, &show,
+		e) == -1)
 		return (-1);
 	status_head(&show);
 	if (fflush(stdout) == EOF)

@@ -42,8 +42,8 @@ stop_one(struct ctl *ctl, const char *vm, uint32_t flags, struct err *e)
 
 	if (vm_ref_parse(&m.vm, vm, e) == -1 ||
 	    ctl_connect(ctl, NULL, e) == -1 ||
-	    client_call(ctl->client, MSG_STOP, NULL, &m, sizeof(m), NULL, NULL,
-		e) == -1)
+	    client_call(ctl->client, MSG_STOP, &m, sizeof(m), NULL, NULL, e) ==
+		-1)
 		return (-1);
 	ctl_note("%s vm %s", stop_done(flags), vm);
 	return (0);
@@ -99,7 +99,7 @@ all_ask(struct stop *s, struct err *e)
 			memset(&m, 0, sizeof(m));
 			m.flags = s->flags;
 			strlcpy(m.vm.name, s->vms[i].name, sizeof(m.vm.name));
-			if (client_request(s->ctl->client, MSG_STOP, NULL, &m,
+			if (client_request(s->ctl->client, MSG_STOP, &m,
 				sizeof(m), all_answer, &s->vms[i], e) == 0)
 				return (-1);
 			s->open++;
@@ -120,7 +120,7 @@ stop_all(struct ctl *ctl, uint32_t flags, struct err *e)
 	if (ctl_connect(ctl, NULL, e) == -1)
 		return (-1);
 	r = client_call(
-	    ctl->client, MSG_LIST, NULL, &list, sizeof(list), all_row, &s, e);
+	    ctl->client, MSG_LIST, &list, sizeof(list), all_row, &s, e);
 	if (r == 0)
 		r = all_ask(&s, e);
 	ctl_disconnect(ctl); /* no answer may come for what is freed now */

@@ -239,7 +239,7 @@ attach(struct cons *c, struct err *e)
 		m.flags |= c->conf->take ? CONS_TAKE : CONS_WRITE;
 	if (c->conf->no_history)
 		m.flags |= CONS_NOREPLAY;
-	if (client_request(c->ctl->client, MSG_CONS_ATTACH, NULL, &m, sizeof(m),
+	if (client_request(c->ctl->client, MSG_CONS_ATTACH, &m, sizeof(m),
 		on_attached, c, e) == 0)
 		return (-1);
 	return (0);

@@ -70,8 +70,7 @@ ctl_vm_op(struct ctl *ctl, enum msg_type type, const char *vm, const char *done,
 
 	if (vm_ref_parse(&m.vm, vm, e) == -1 ||
 	    ctl_connect(ctl, NULL, e) == -1 ||
-	    client_call(
-		ctl->client, type, NULL, &m, sizeof(m), NULL, NULL, e) == -1)
+	    client_call(ctl->client, type, &m, sizeof(m), NULL, NULL, e) == -1)
 		return (-1);
 	if (done != NULL)
 		ctl_note("%s vm %s", done, vm);

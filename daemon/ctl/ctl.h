@@ -40,6 +40,21 @@ int ctl_vm_op(struct ctl *, enum msg_type, const char *vm, const char *done,
 void ctl_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
+ * A file whose bytes vmd is to have: read whole with the rights of who asks,
+ * later written into memory that vmd lends, whose number goes into the request.
+ * Begins as { NULL, 0 }.  what: "kernel".  0 or -1.
+ */
+struct ctl_file {
+	void *data;
+	size_t bytes;
+};
+int ctl_file_read(
+    struct ctl_file *, const char *what, const char *path, struct err *);
+int ctl_file_lend(
+    struct ctl *, const struct ctl_file *, uint32_t *id, struct err *);
+void ctl_file_free(struct ctl_file *);
+
+/*
  * The index of the one name that word is, or begins; -1 with *e that names
  * what would fit.  what: "command", "level".
  */

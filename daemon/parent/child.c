@@ -129,6 +129,7 @@ child_link(struct child *c, int *fd, struct err *e)
 		.nhandlers = c->nhandlers,
 		.ctx = c,
 		.closed = child_closed,
+		.no_fds = 1,
 		.queue_bytes = 64u << 20, /* rows of every VM at once */
 	};
 

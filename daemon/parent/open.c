@@ -89,19 +89,3 @@ open_image(const char *what, const char *path, const struct conf_owner *owner,
 		    e, EINVAL, "%s %s: not a regular file", what, path));
 	return (0);
 }
-
-int
-open_given(int *from, int *fd, struct err *e)
-{
-	struct stat st;
-	int flags;
-
-	*fd = fd_move(from);
-	if (fstat(*fd, &st) == -1 || !S_ISREG(st.st_mode) ||
-	    (flags = fcntl(*fd, F_GETFL)) == -1 ||
-	    (flags & O_ACCMODE) == O_WRONLY || (flags & O_PATH) != 0)
-		return (err_set(e, EINVAL,
-		    "the kernel that came with the request is not a regular "
-		    "file open for reading"));
-	return (0);
-}

@@ -273,6 +273,7 @@ parent_clear(struct parent *p)
 			event_free(p->ev_sig[i]);
 	if (p->ev_stagger != NULL)
 		event_free(p->ev_stagger);
+	lend_clear(p);
 	fd_close(&p->listen_fd);
 	if (!p->leaving)
 		unlink(p->conf->socket_path);
@@ -295,6 +296,7 @@ parent_main(struct parent *p)
 	struct err e;
 
 	TAILQ_INIT(&p->vms);
+	TAILQ_INIT(&p->loans);
 	p->state_fd = p->lock_fd = p->listen_fd = -1;
 	if (geteuid() != 0)
 		fatalx("vmd must be started as root");

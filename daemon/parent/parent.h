@@ -65,6 +65,7 @@ struct vment {
 	TAILQ_HEAD(, waiter) waiters;
 };
 TAILQ_HEAD(vmhead, vment);
+struct loan;
 
 /* control or vmm: started again when it dies. */
 struct child {
@@ -96,6 +97,8 @@ struct parent {
 	gid_t gid;
 	uint32_t next_id;
 	struct vmhead vms;
+	TAILQ_HEAD(, loan) loans;
+	uint32_t next_loan;
 	struct child control, vmm;
 	struct event *ev_stagger;
 	struct event *ev_sig[5];
@@ -127,12 +130,22 @@ int vmtab_uid(struct parent *, uid_t *, struct err *);
 /* open.c: files whose bytes a guest will see */
 int open_image(const char *what, const char *path, const struct conf_owner *,
     int *fd, struct err *);
-/* One that the client opened, with its own rights; takes *from. */
-int open_given(int *from, int *fd, struct err *);
+
+/* lend.c: kernels and initrds that a client brings */
+int lend(struct parent *, const struct msg_lend *, uint32_t *id, int *fd,
+    struct err *);
+/* Gives the file of that loan of the asker's; -1 in *fd for id 0. */
+int lend_take(struct parent *, const struct msg_cred *, uint32_t id, int *fd,
+    struct err *);
+void lend_clear(struct parent *);
 
 /* start.c */
 void vm_spec(const struct vment *, struct msg_vm_spec *);
-int vm_start(struct vment *, uint32_t starter, int *kernel_fd, struct err *);
+/* What the client brought, or -1; left open where it was not needed. */
+struct given {
+	int kernel, initrd;
+};
+int vm_start(struct vment *, uint32_t starter, struct given *, struct err *);
 void vm_start_enabled(struct parent *);
 void vm_stagger_stop(struct parent *);
 

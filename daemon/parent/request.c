@@ -12,8 +12,11 @@
 #include "daemon/parent/host.h"
 #include "daemon/parent/parent.h"
 #include "daemon/proc/perm.h"
+#include "shared/fd.h"
 #include "shared/log.h"
 #include "shared/str.h"
+
+#define GIVEN "(given by vmctl start)"
 
 static struct parent *
 parent_of(void *ctx)
@@ -93,22 +96,23 @@ start_unsupported(const struct msg_start *m, struct err *e)
 }
 
 static void
-start_apply(struct conf_vm *c, const struct msg_start *m, bool kernel)
+start_apply(struct conf_vm *c, const struct msg_start *m)
 {
 	if (m->set & START_MEMORY)
 		c->memory = m->mem_bytes;
 	if (m->set & START_CPUS)
 		c->cpus = m->ncpus;
-	if (kernel)
-		strlcpy(c->boot, "(given by vmctl start)", sizeof(c->boot));
+	if (m->kernel != 0)
+		strlcpy(c->boot, GIVEN, sizeof(c->boot));
+	if (m->initrd != 0)
+		strlcpy(c->initrd, GIVEN, sizeof(c->initrd));
 	if (m->set & START_CMDLINE)
 		strlcpy(c->cmdline, m->cmdline, sizeof(c->cmdline));
 }
 
 /* A VM that vm.conf does not know: root only, gone when it stops. */
 static struct vment *
-start_adhoc(
-    struct parent *p, const struct msg_start *m, bool kernel, struct err *e)
+start_adhoc(struct parent *p, const struct msg_start *m, struct err *e)
 {
 	struct conf_vm c;
 
@@ -116,7 +120,7 @@ start_adhoc(
 		err_set(e, ENOENT, "no vm with id %u", m->vm.id);
 		return (NULL);
 	}
-	if (!kernel) {
+	if (m->kernel == 0) {
 		err_set(e, ENOENT,
 		    "no vm named %s in vm.conf, and no kernel "
 		    "given to start a new one (-b)",
@@ -127,28 +131,69 @@ start_adhoc(
 		return (NULL);
 	conf_vm_init(&c);
 	strlcpy(c.name, m->vm.name, sizeof(c.name));
-	start_apply(&c, m, kernel);
+	start_apply(&c, m);
 	return (vmtab_add(p, &c, e));
 }
 
 /* One that vm.conf knows: other settings than its own count for this run. */
 static int
-start_override(
-    struct vment *v, const struct msg_start *m, bool kernel, struct err *e)
+start_override(struct vment *v, const struct msg_start *m, struct err *e)
 {
 	if (m->set & START_MEMORY)
 		return (err_set(e, EPERM,
 		    "the memory of vm %s is set in "
 		    "vm.conf: change it there",
 		    v->conf.name));
-	if (!kernel && m->set == 0)
+	if (m->kernel == 0 && m->initrd == 0 && m->set == 0)
 		return (0);
 	if (v->later == NULL) {
 		if ((v->later = malloc(sizeof(*v->later))) == NULL)
 			return (err_errno(e, "vm %s", v->conf.name));
 		*v->later = v->conf;
 	}
-	start_apply(&v->conf, m, kernel);
+	start_apply(&v->conf, m);
+	return (0);
+}
+
+static int
+on_lend(void *ctx, struct peer *from, struct msg *msg, struct err *e)
+{
+	struct msg_lent r;
+	int fd;
+
+	if (lend(parent_of(ctx), msg->body, &r.id, &fd, e) == -1)
+		return (-1);
+	peer_send(from, MSG_LENT, msg->reqno, &fd, &r, sizeof(r));
+	return (0);
+}
+
+static int
+start_given(struct parent *p, const struct msg_start *m, struct given *g,
+    uint32_t reqno, struct err *e)
+{
+	struct vment *v;
+
+	if (start_unsupported(m, e) == -1)
+		return (-1);
+	if (vmtab_find(p, &m->vm) == NULL)
+		v = start_adhoc(p, m, e);
+	else
+		v = find_allowed(p, &m->vm, &m->cred, PERM_START, e);
+	if (v == NULL)
+		return (-1);
+	if (vm_runs(v))
+		return (err_set(e, EALREADY, "vm %s is %s already",
+		    v->conf.name, vm_state_name(v->state)));
+	if (v->configured && start_override(v, m, e) == -1)
+		return (-1);
+	if (vm_start(v, m->cred.uid, g, e) == -1) {
+		if (!vm_runs(v))
+			vm_settle(v);
+		if (!v->configured && !vm_runs(v))
+			vmtab_remove(v, e->text);
+		return (-1);
+	}
+	vm_wait(v, reqno, WAIT_START);
 	return (0);
 }
 
@@ -157,32 +202,16 @@ on_start(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
 	const struct msg_start *m = msg->body;
 	struct parent *p = parent_of(ctx);
-	bool kernel = msg->fd != -1;
-	struct vment *v;
+	struct given g = { -1, -1 };
+	int rc = -1;
 
 	(void)from;
-	if (start_unsupported(m, e) == -1)
-		return (-1);
-	if (vmtab_find(p, &m->vm) == NULL)
-		v = start_adhoc(p, m, kernel, e);
-	else
-		v = find_allowed(p, &m->vm, &m->cred, PERM_START, e);
-	if (v == NULL)
-		return (-1);
-	if (vm_runs(v))
-		return (err_set(e, EALREADY, "vm %s is %s already",
-		    v->conf.name, vm_state_name(v->state)));
-	if (v->configured && start_override(v, m, kernel, e) == -1)
-		return (-1);
-	if (vm_start(v, m->cred.uid, &msg->fd, e) == -1) {
-		if (!vm_runs(v))
-			vm_settle(v);
-		if (!v->configured && !vm_runs(v))
-			vmtab_remove(v, e->text);
-		return (-1);
-	}
-	vm_wait(v, msg->reqno, WAIT_START);
-	return (0);
+	if (lend_take(p, &m->cred, m->kernel, &g.kernel, e) == 0 &&
+	    lend_take(p, &m->cred, m->initrd, &g.initrd, e) == 0)
+		rc = start_given(p, m, &g, msg->reqno, e);
+	fd_close(&g.kernel);
+	fd_close(&g.initrd);
+	return (rc);
 }
 
 static int
@@ -359,6 +388,7 @@ on_vm_event(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 }
 
 const struct msg_handler parent_from_control[] = {
+	{ MSG_LEND, on_lend },
 	{ MSG_START, on_start },
 	{ MSG_STOP, on_stop },
 	{ MSG_PAUSE, on_pause },

@@ -36,7 +36,7 @@ bundle_close(struct bundle *b)
 }
 
 static int
-bundle_open(struct vment *v, int *kernel_fd, struct bundle *b, struct err *e)
+bundle_open(struct vment *v, struct given *g, struct bundle *b, struct err *e)
 {
 	int sv[2];
 
@@ -44,13 +44,13 @@ bundle_open(struct vment *v, int *kernel_fd, struct bundle *b, struct err *e)
 		return (err_errno(e,
 		    "/dev/kvm (is KVM enabled in the "
 		    "firmware, and kvm-amd or kvm-intel loaded?)"));
-	if (kernel_fd != NULL && *kernel_fd != -1) {
-		if (open_given(kernel_fd, &b->kernel, e) == -1)
-			return (-1);
-	} else if (open_image("kernel", v->conf.boot, &v->conf.owner,
-		       &b->kernel, e) == -1)
+	b->kernel = fd_move(&g->kernel);
+	b->initrd = fd_move(&g->initrd);
+	if (b->kernel == -1 &&
+	    open_image("kernel", v->conf.boot, &v->conf.owner, &b->kernel, e) ==
+		-1)
 		return (-1);
-	if (v->conf.initrd[0] != '\0' &&
+	if (b->initrd == -1 && v->conf.initrd[0] != '\0' &&
 	    open_image(
 		"initrd", v->conf.initrd, &v->conf.owner, &b->initrd, e) == -1)
 		return (-1);
@@ -155,7 +155,7 @@ start_failed(struct vment *v, struct bundle *b, struct err *e)
 }
 
 int
-vm_start(struct vment *v, uint32_t starter, int *kernel_fd, struct err *e)
+vm_start(struct vment *v, uint32_t starter, struct given *g, struct err *e)
 {
 	struct bundle b = { -1, -1, -1, -1, -1, -1 };
 	uint64_t t0 = host_now_ns();
@@ -174,8 +174,7 @@ vm_start(struct vment *v, uint32_t starter, int *kernel_fd, struct err *e)
 		return (start_failed(v, &b, e));
 	}
 	if (host_files_for(vmtab_running(v->p) + 1, e) == -1 ||
-	    vmtab_uid(v->p, &v->uid, e) == -1 ||
-	    bundle_open(v, kernel_fd, &b, e) == -1)
+	    vmtab_uid(v->p, &v->uid, e) == -1 || bundle_open(v, g, &b, e) == -1)
 		return (start_failed(v, &b, e));
 	v->step_open_us = (host_now_ns() - t0) / 1000;
 	v->state = VM_STARTING;
@@ -193,6 +192,7 @@ stagger(int fd, short what, void *arg)
 {
 	struct parent *p = arg;
 	struct timeval tv = { .tv_sec = p->conf->delay };
+	struct given none = { -1, -1 };
 	struct vment *v, *next;
 	uint32_t n = 0, most = p->conf->parallel;
 	struct err e;
@@ -212,7 +212,7 @@ stagger(int fd, short what, void *arg)
 			return;
 		}
 		v->state = VM_STOPPED;
-		vm_start(v, 0, NULL, &e);
+		vm_start(v, 0, &none, &e);
 	}
 }
 

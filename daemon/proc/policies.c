@@ -393,11 +393,12 @@ static const struct sandbox_fd fds_vm[] = {
 	{ "[eventpoll]", 1, 1, "event loop" },
 	{ "kvm-vm", 1, 1, "the VM" },
 	{ "kvm-vcpu", 1, 64, "its CPUs" },
-	{ "memfd:", 4, 4, "guest memory, ring, bell, figures" },
+	{ "memfd:", 4, 6,
+	    "guest memory, ring, bell, figures; kernel and initrd of a client" },
 	{ "[eventfd]", 2, 2, "its vCPUs wake it, it wakes control" },
 	{ "/dev/null", 3, 3, "stdio" },
 	{ "pipe:", 2, 2, "libevent: signals, of which it has none" },
-	{ "/", 1, 2, "kernel and initrd, to load again at a reset" },
+	{ "/", 0, 2, "kernel and initrd, to load again at a reset" },
 	{ NULL, 0, 0, NULL },
 };
 const struct sandbox sandbox_vm = {

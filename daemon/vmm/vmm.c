@@ -223,6 +223,7 @@ guest_new(struct vmm *vmm, const struct msg_vm_spec *spec, int *fd,
 		.handlers = from_vm,
 		.nhandlers = sizeof(from_vm) / sizeof(from_vm[0]),
 		.closed = guest_closed,
+		.no_fds = 1,
 	};
 	struct guest *g;
 

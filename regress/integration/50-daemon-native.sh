@@ -309,7 +309,8 @@ cycles() {
 	vmctl stop -fw stays
 	before=$(fds_of_all)
 	for n in $(seq 60); do
-		vmctl start -b "$B/regress/guests/talk.elf" -m 4M "vm$n" >/dev/null
+		vmctl start -b "$B/regress/guests/talk.elf" -I "$T/vm.conf" -m 4M \
+		    "vm$n" >/dev/null
 		vm_id "vm$n" >>"$T/ids"
 		vmctl stop -fw "vm$n" >/dev/null
 		not vmctl status "vm$n" 2>/dev/null

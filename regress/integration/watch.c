@@ -148,7 +148,7 @@ attach(struct watch *w)
 	struct err e;
 
 	if (vm_ref_parse(&m.vm, w->vm, &e) == -1 ||
-	    client_request(w->client, MSG_CONS_ATTACH, NULL, &m, sizeof(m),
+	    client_request(w->client, MSG_CONS_ATTACH, &m, sizeof(m),
 		on_attached, w, &e) == 0) {
 		fprintf(stderr, "refused %s\n", e.text);
 		end(w, 1);

@@ -34,6 +34,7 @@ struct wire_msg {
 		struct msg_cons_closed closed;
 		struct msg_figures figures;
 		struct msg_start start;
+		struct msg_lent lent;
 		struct msg_hello hello;
 	};
 };

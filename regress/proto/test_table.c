@@ -456,10 +456,6 @@ test_rules(void)
 	expect_bad(&s, "cmdline without its bit");
 	start->set = START_CMDLINE;
 	expect_good(&s);
-	start->set |= START_KERNEL;
-	expect_bad(&s, "kernel without fd");
-	s.fd = true;
-	expect_good(&s);
 	sample_make(&s, MSG_SUBSCRIBE);
 	sub->what = SUB_FIGURES;
 	sub->interval_ms = 199;

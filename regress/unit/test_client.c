@@ -5,6 +5,7 @@
  * the connection that comes back by itself.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,6 @@ struct server {
 	enum mood mood;
 	unsigned hellos, lists, pauses;
 	char hello_text[56];
-	int got_fd;
 };
 
 struct seen {
@@ -121,14 +121,14 @@ serve_wait(void *ctx, struct peer *p, struct msg *m, struct err *e)
 }
 
 static int
-serve_start(void *ctx, struct peer *p, struct msg *m, struct err *e)
+serve_lend(void *ctx, struct peer *p, struct msg *m, struct err *e)
 {
-	struct msg_started st = { .id = 9, .pid = 10 };
-	struct server *s = ctx;
+	struct msg_lent r = { .id = 9 };
+	int fd = dup(0);
 
+	(void)ctx;
 	(void)e;
-	s->got_fd = fd_move(&m->fd);
-	return (peer_send(p, MSG_STARTED, m->reqno, NULL, &st, sizeof(st)));
+	return (peer_send(p, MSG_LENT, m->reqno, &fd, &r, sizeof(r)));
 }
 
 static const struct msg_handler serves[] = {
@@ -136,7 +136,7 @@ static const struct msg_handler serves[] = {
 	{ MSG_LIST, serve_list },
 	{ MSG_PAUSE, serve_pause },
 	{ MSG_WAIT, serve_wait },
-	{ MSG_START, serve_start },
+	{ MSG_LEND, serve_lend },
 };
 
 static void
@@ -174,7 +174,6 @@ server_open(struct server *s, enum mood mood)
 
 	memset(s, 0, sizeof(*s));
 	s->mood = mood;
-	s->got_fd = -1;
 	strlcpy(sun.sun_path, sock, sizeof(sun.sun_path));
 	unlink(sock);
 	s->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -190,7 +189,6 @@ server_close(struct server *s)
 {
 	event_free(s->ev);
 	fd_close(&s->listen_fd);
-	fd_close(&s->got_fd);
 	peer_close(s->peer);
 	s->peer = NULL;
 	unlink(sock);
@@ -319,14 +317,13 @@ test_call(void)
 	CHECK_EQ(client_ready(c, &e), 0);
 	CHECK(client_up(c));
 	CHECK_STR(s.hello_text, "test 0.1");
-	CHECK_EQ(client_call(
-		     c, MSG_LIST, NULL, &list, sizeof(list), on_row, &seen, &e),
+	CHECK_EQ(
+	    client_call(c, MSG_LIST, &list, sizeof(list), on_row, &seen, &e),
 	    0);
 	CHECK_EQ(seen.rows, 3);
 	CHECK_EQ(seen.events, 3);
 	ref(&r, "web");
-	CHECK_EQ(
-	    client_call(c, MSG_PAUSE, NULL, &r, sizeof(r), NULL, NULL, &e), -1);
+	CHECK_EQ(client_call(c, MSG_PAUSE, &r, sizeof(r), NULL, NULL, &e), -1);
 	CHECK_EQ(e.code, ENOENT);
 	CHECK_STR(e.text, "no vm named web");
 	CHECK_EQ(s.hellos, 1);
@@ -350,7 +347,7 @@ test_call_bad(void)
 	REQUIRE((c = open_at(sock, &seen, 0, &e)) != NULL);
 	CHECK_EQ(client_send(c, MSG_CONS_CREDIT, NULL, 0), -1);
 	CHECK_EQ(client_ready(c, &e), 0);
-	CHECK_EQ(client_call(c, MSG_PAUSE, NULL, "x", 1, NULL, NULL, &e), -1);
+	CHECK_EQ(client_call(c, MSG_PAUSE, "x", 1, NULL, NULL, &e), -1);
 	CHECK_EQ(e.code, EINVAL);
 	CHECK_EQ(client_send(c, MSG_CONS_CREDIT, NULL, 0), -1);
 	CHECK(client_up(c));
@@ -358,30 +355,35 @@ test_call_bad(void)
 	server_close(&s);
 }
 
-/* The kernel's fd goes with START, and is ours no more. */
+static void
+on_lent(void *arg, const struct msg *m)
+{
+	struct stat a, b;
+
+	CHECK_EQ(m->type, MSG_LENT);
+	CHECK(fstat(m->fd, &a) == 0 && fstat(0, &b) == 0);
+	CHECK_EQ(a.st_ino, b.st_ino);
+	*(int *)arg = m->fd;
+}
+
+/* What is lent comes as an fd, which is closed when it was looked at. */
 static void
 test_fd(void)
 {
-	struct msg_start st = { .set = START_KERNEL };
-	struct stat a, b;
+	struct msg_lend lend = { .bytes = 1 };
 	struct server s;
 	struct client *c;
 	struct seen seen;
 	struct err e;
-	int fd = dup(0), copy = dup(fd);
+	int fd = -1;
 
 	server_open(&s, POLITE);
-	strlcpy(st.vm.name, "web", sizeof(st.vm.name));
 	REQUIRE((c = open_at(sock, &seen, 0, &e)) != NULL);
 	CHECK_EQ(client_ready(c, &e), 0);
 	CHECK_EQ(
-	    client_call(c, MSG_START, &fd, &st, sizeof(st), NULL, NULL, &e), 0);
-	CHECK_EQ(fd, -1);
-	REQUIRE(s.got_fd != -1);
-	CHECK_EQ(fstat(copy, &a), 0);
-	CHECK_EQ(fstat(s.got_fd, &b), 0);
-	CHECK_EQ(a.st_ino, b.st_ino);
-	close(copy);
+	    client_call(c, MSG_LEND, &lend, sizeof(lend), on_lent, &fd, &e), 0);
+	REQUIRE(fd != -1);
+	CHECK(fcntl(fd, F_GETFD) == -1 && errno == EBADF);
 	client_close(c);
 	server_close(&s);
 }
@@ -401,9 +403,9 @@ test_gone(void)
 	CHECK_EQ(client_ready(c, &e), 0);
 	ref(&r, "web");
 	CHECK(client_request(
-		  c, MSG_WAIT, NULL, &r, sizeof(r), on_answer, &seen, &e) != 0);
+		  c, MSG_WAIT, &r, sizeof(r), on_answer, &seen, &e) != 0);
 	CHECK(client_request(
-		  c, MSG_WAIT, NULL, &r, sizeof(r), on_answer, &seen, &e) != 0);
+		  c, MSG_WAIT, &r, sizeof(r), on_answer, &seen, &e) != 0);
 	run_until(&seen.downs, 1);
 	CHECK_EQ(seen.answers, 2);
 	CHECK_EQ(seen.last, MSG_ERR);
@@ -411,8 +413,8 @@ test_gone(void)
 	CHECK_STR(seen.why.text, "vmd closed the connection");
 	CHECK(!client_up(c));
 	CHECK(client_peer(c) == NULL);
-	CHECK_EQ(client_request(
-		     c, MSG_WAIT, NULL, &r, sizeof(r), on_answer, &seen, &e),
+	CHECK_EQ(
+	    client_request(c, MSG_WAIT, &r, sizeof(r), on_answer, &seen, &e),
 	    0);
 	CHECK_EQ(e.code, ENOTCONN);
 	client_close(c);

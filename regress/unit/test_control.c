@@ -22,6 +22,7 @@
 #include "daemon/control/control.h"
 #include "regress/lib/tap.h"
 #include "regress/lib/ctlplay.h"
+#include "regress/lib/silentfuse.h"
 #include "regress/lib/wire.h"
 #include "shared/fd.h"
 #include "shared/log.h"
@@ -417,53 +418,59 @@ test_forget(void)
 	play_teardown();
 }
 
-/* Until control knows who owns VM 1. */
+/* What the parent lends goes down to who asked. */
 static void
-owned_by(uint32_t uid)
+test_lend(void)
 {
-	struct msg_list list = { .vm = { .id = 1 } };
+	struct msg_lend lend = { .bytes = 4096 };
+	struct msg_lent lent = { .id = 3 };
 	struct wire cl;
 	struct wire_msg m;
+	struct stat st;
 
-	play_row(1, "one", VM_STOPPED, uid);
+	play_setup();
 	play_client(&cl);
-	do {
-		wire_send(&cl, MSG_LIST, 3, -1, &list, sizeof(list));
-		while (wire_recv(&cl, &m) && m.type == MSG_VM_ROW &&
-		    m.row.owner_uid != uid)
-			continue;
-	} while (m.type == MSG_OK || m.type == MSG_ERR);
+	wire_send(&cl, MSG_LEND, 9, -1, &lend, sizeof(lend));
+	REQUIRE(wire_expect(&play_parent, MSG_LEND, &m));
+	wire_send(&play_parent, MSG_LENT, m.reqno,
+	    memfd_lent("test", lend.bytes), &lent, sizeof(lent));
+	REQUIRE(wire_expect(&cl, MSG_LENT, &m));
+	CHECK(m.reqno == 9 && m.lent.id == 3);
+	REQUIRE(fstat(m.fd, &st) == 0);
+	CHECK_EQ(st.st_size, 4096);
+	close(m.fd);
 	wire_close(&cl);
+	play_teardown();
 }
 
-/* An fd is taken only from who may start some VM. */
+/*
+ * No client may send an fd: close(2) of this one would never return, nor would
+ * the exit of who has it.
+ */
 static void
-test_whose_fds(void)
+test_silent_fuse(void)
 {
-	struct msg_start start = { .vm = { .id = 1 }, .set = START_KERNEL };
-	struct wire cl;
+	struct msg_list list = { .vm.id = 0 };
+	struct silentfuse fuse;
+	struct wire cl, good;
 	struct wire_msg m;
-	int owner;
+	int fd;
 
 	if (geteuid() != 0) {
-		tap_skip("needs root to be somebody else");
+		tap_skip("needs root to mount a file system");
 		return;
 	}
 	play_setup();
-	for (owner = 0; owner < 2; owner++) {
-		owned_by(owner ? 12345 : 0);
-		play_client_as(&cl, 12345);
-		wire_send(&cl, MSG_START, 9, open("/dev/null", O_RDONLY),
-		    &start, sizeof(start));
-		if (owner) {
-			REQUIRE(wire_expect(&play_parent, MSG_START, &m));
-			CHECK(m.fd != -1);
-			close(m.fd);
-		} else
-			CHECK_EQ(wire_recv(&cl, &m), 0);
-		wire_close(&cl);
-	}
+	play_client(&good);
+	REQUIRE((fd = silentfuse_open(&fuse)) != -1);
+	play_client(&cl);
+	wire_send(&cl, MSG_LIST, 9, fd, &list, sizeof(list));
+	play_settle(&good, 1);
+	CHECK_EQ(wire_recv(&cl, &m), 0);
+	wire_close(&cl);
+	wire_close(&good);
 	play_teardown();
+	silentfuse_close(&fuse);
 }
 
 /* F7: one user cannot take all places. */
@@ -860,7 +867,8 @@ static const struct tap_case cases[] = {
 	{ "T68 control: credentials cannot be claimed", test_cred },
 	{ "control: requests of who has left", test_forget },
 	{ "F7 control: places of one user", test_places },
-	{ "control: whose fds are taken", test_whose_fds },
+	{ "control: memory is lent", test_lend },
+	{ "F5 control: the file of a silent FUSE server", test_silent_fuse },
 	{ "T63 control: hostile clients", test_hostile_client },
 	{ "control: unsealed page of a hostile vm", test_unsealed },
 	{ "control: ring sizes of a hostile vm", test_ring_sizes },

@@ -395,7 +395,8 @@ test_fd_not_allowed(void)
 	int fd, n = count_fds();
 
 	set_up();
-	a.allow_fdpass = b.allow_fdpass = 0;
+	a.allow_fdpass = 0;
+	imsgbuf_refuse_fds(&b);
 	fd = null_fd();
 	CHECK_EQ(imsg_compose(&a, 1, 0, 0, fd, NULL, 0), -1);
 	CHECK_EQ(errno, EINVAL);

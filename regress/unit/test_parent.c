@@ -39,6 +39,7 @@ setup(void)
 
 	memset(&p, 0, sizeof(p));
 	TAILQ_INIT(&p.vms);
+	TAILQ_INIT(&p.loans);
 	p.base = event_base_new();
 	p.conf = conf_new();
 	p.lock_fd = p.listen_fd = -1;
@@ -71,6 +72,7 @@ teardown(void)
 {
 	char cmd[128];
 
+	lend_clear(&p);
 	while (!TAILQ_EMPTY(&p.vms))
 		drop(TAILQ_FIRST(&p.vms));
 	peer_close(p.control.peer);
@@ -120,6 +122,53 @@ static void
 turn(void)
 {
 	event_base_loop(p.base, EVLOOP_NONBLOCK);
+}
+
+/* Memory for a kernel: for whom, how much, and what it is afterwards. */
+static void
+test_lend(void)
+{
+	struct msg_lend m = { .cred.uid = ALICE, .bytes = 8192 };
+	struct msg_cred bob = { .uid = ALICE + 1 };
+	struct vment *v;
+	uint32_t id, other;
+	int i, fd, got;
+	struct err e;
+
+	setup();
+	v = add("web");
+	CHECK_EQ(lend(&p, &m, &id, &fd, &e), -1);
+	CHECK_EQ(e.code, EPERM);
+	v->conf.owner.uid = ALICE;
+	REQUIRE(lend(&p, &m, &id, &fd, &e) == 0);
+	CHECK_EQ(lseek(fd, 0, SEEK_END), 8192);
+	CHECK(ftruncate(fd, 0) == -1 && ftruncate(fd, 16384) == -1);
+	CHECK_EQ(pwrite(fd, "x", 1, 8191), 1);
+	CHECK_EQ(pwrite(fd, "x", 1, 8192), -1);
+	CHECK_EQ(lend_take(&p, &bob, id, &got, &e), -1);
+	CHECK(got == -1 && e.code == ENOENT);
+	CHECK_EQ(lend_take(&p, &m.cred, id + 1, &got, &e), -1);
+	CHECK_EQ(lend_take(&p, &m.cred, 0, &got, &e), 0);
+	CHECK_EQ(got, -1);
+	REQUIRE(lend_take(&p, &m.cred, id, &got, &e) == 0);
+	CHECK_EQ(pwrite(fd, "y", 1, 0), -1); /* what was started stays so */
+	CHECK_EQ(errno, EPERM);
+	close(got);
+	close(fd);
+	CHECK_EQ(lend_take(&p, &m.cred, id, &got, &e), -1);
+	for (i = 0; i < 4; i++) {
+		REQUIRE(lend(&p, &m, &other, &fd, &e) == 0);
+		CHECK(other != id);
+		close(fd);
+	}
+	CHECK_EQ(lend(&p, &m, &id, &fd, &e), -1);
+	CHECK_EQ(e.code, EAGAIN);
+	for (m.cred.uid = 0; i < 64; i++) {
+		REQUIRE(lend(&p, &m, &other, &fd, &e) == 0);
+		close(fd);
+	}
+	CHECK_EQ(lend(&p, &m, &id, &fd, &e), -1);
+	teardown();
 }
 
 /* Settings that came with a start are gone when that start fails. */
@@ -439,6 +488,7 @@ test_records(void)
 }
 
 static const struct tap_case cases[] = {
+	{ "parent: memory is lent", test_lend },
 	{ "parent: settings of a start that failed", test_failed_start },
 	{ "parent: requests of who has left", test_forget },
 	{ "T75 parent: ids wrap", test_ids },

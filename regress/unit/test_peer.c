@@ -82,12 +82,12 @@ static const struct msg_handler serves[] = {
 	{ MSG_HELLO, on_any },
 	{ MSG_LIST, on_any },
 	{ MSG_SUBSCRIBE, on_any },
-	{ MSG_START, on_any },
 	{ MSG_STOP, on_any },
 	{ MSG_PAUSE, on_any },
 	{ MSG_CONS_ATTACH, on_any },
 	{ MSG_CONS_INPUT, on_any },
 };
+static const struct msg_handler takes[] = { { MSG_CTL_VM, on_any } };
 static const struct msg_handler asks[] = {
 	{ MSG_OK, on_ok },
 	{ MSG_ERR, on_err },
@@ -155,6 +155,13 @@ open_both(struct side *server, struct side *client)
 	int fd = open_raw(server);
 
 	side_open(client, &fd, ROLE_CONTROL, 0, 0);
+}
+
+/* The other side is the parent, who alone may send fds. */
+static void
+take_fds(struct side *s)
+{
+	peer_become(s->p, ROLE_PARENT, takes, sizeof(takes) / sizeof(takes[0]));
 }
 
 /* Run until nothing is left to do. */
@@ -360,21 +367,22 @@ test_bad_closes(void)
 static void
 test_fd_passes(void)
 {
-	struct msg_start m = { .vm.id = 1, .set = START_KERNEL };
+	struct msg_vm_channel m = { .id = 1 };
 	struct side server, client;
 	int before, fd;
 
 	open_both(&server, &client);
+	take_fds(&server);
 	before = count_fds();
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	CHECK_EQ(peer_send(client.p, MSG_START, 1, &fd, &m, sizeof(m)), 0);
+	CHECK_EQ(peer_send(client.p, MSG_CTL_VM, 1, &fd, &m, sizeof(m)), 0);
 	CHECK_EQ(fd, -1);
 	settle(); /* nobody takes it */
 	CHECK_EQ(server.handled, 1);
 	CHECK_EQ(count_fds(), before);
 	server.keep_fd = 1;
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	CHECK_EQ(peer_send(client.p, MSG_START, 2, &fd, &m, sizeof(m)), 0);
+	CHECK_EQ(peer_send(client.p, MSG_CTL_VM, 2, &fd, &m, sizeof(m)), 0);
 	settle();
 	CHECK(server.got_fd != -1);
 	CHECK_EQ(count_fds(), before + 1);
@@ -389,11 +397,11 @@ test_fd_passes(void)
 	peer_close(client.p);
 }
 
-/* One good START with its fd, then one bad of five kinds, 10^5 in all. */
+/* One good CTL_VM with its fd, then one bad of five kinds, 10^5 in all. */
 static void
 test_fd_flat(void)
 {
-	struct msg_start m = { .vm.id = 1, .set = START_KERNEL };
+	struct msg_vm_channel m = { .id = 1 };
 	struct side s;
 	uint8_t buf[MAX_IMSGSIZE];
 	int fds[4], sock = -1, before, i, mark;
@@ -407,13 +415,14 @@ test_fd_flat(void)
 		if (s.p == NULL) {
 			fd_close(&sock);
 			sock = open_raw(&s);
+			take_fds(&s);
 		}
 		nfds = i % 64 == 0 ? 4 : i % 65 == 0 ? 0 : 1;
 		mark = i % 66 != 0;
-		m.set = i % 67 == 0 ? 0 : START_KERNEL;
-		n = frame(buf, MSG_START, 0, &m, sizeof(m), mark);
+		m.id = i % 67 == 0 ? 0 : 1;
+		n = frame(buf, MSG_CTL_VM, 0, &m, sizeof(m), mark);
 		if (i % 68 == 0)
-			n -= 100; /* the rest never comes */
+			n -= 2; /* the rest never comes */
 		if (send_fds(sock, buf, n, fds, nfds) == -1)
 			CHECK_EQ(errno, EPIPE);
 		event_base_loop(base, EVLOOP_NONBLOCK);
@@ -428,18 +437,19 @@ test_fd_flat(void)
 static void
 test_fd_ladder(void)
 {
-	struct msg_start m = { .vm.id = 1, .set = START_KERNEL };
+	struct msg_vm_channel m = { .id = 1 };
 	struct side good, other, s;
 	struct rlimit old, now;
 	uint8_t buf[MAX_IMSGSIZE];
 	int fd = STDOUT_FILENO, sock, hog[64], nhog;
-	size_t n = frame(buf, MSG_START, 0, &m, sizeof(m), 1);
+	size_t n = frame(buf, MSG_CTL_VM, 0, &m, sizeof(m), 1);
 	rlim_t top;
 
 	open_both(&good, &other);
 	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
 	for (top = 24; top <= 64; top++) {
 		sock = open_raw(&s);
+		take_fds(&s);
 		s.keep_fd = 1;
 		now = old;
 		now.rlim_cur = top;
@@ -459,6 +469,7 @@ test_fd_ladder(void)
 			close(hog[--nhog]);
 		close(sock);
 		sock = open_raw(&s); /* still under the low limit */
+		take_fds(&s);
 		s.keep_fd = 1;
 		CHECK_EQ(send_fds(sock, buf, n, &fd, 1), n);
 		settle();
