@@ -15,3 +15,16 @@ vio_init(struct vio *v, const struct vio_ops *ops,
 	v->features_own = ops->features;
 	v->nqueues = ops->nqueues;
 }
+
+int
+vio_open(struct vio *v, const struct vio_conf *conf, struct err *e)
+{
+	const struct vio_ops *ops = v->ops;
+
+	if ((ops->prepare == NULL || ops->prepare(v, conf, e) == 0) &&
+	    (ops->open == NULL || ops->open(v, conf, e) == 0))
+		return (0);
+	if (ops->close != NULL)
+		ops->close(v);
+	return (-1);
+}

@@ -54,9 +54,15 @@ struct vio_ops {
 	 */
 	void (*kick)(struct vio *, struct vq *);
 	/* Optional below: NULL means nothing to do. */
+	/*
+	 * Outside the sandbox: ask the host about what was given, read none of
+	 * it; open() comes next, with the same.
+	 */
+	int (*prepare)(struct vio *, const struct vio_conf *, struct err *);
 	/* Settles v->nqueues, v->features_own, v->cfg; rng: conf is NULL. */
 	int (*open)(struct vio *, const struct vio_conf *, struct err *);
-	void (*close)(struct vio *);
+	void (*close)(
+	    struct vio *); /* after a failed prepare() or open() too */
 	void (*start)(struct vio *); /* DRIVER_OK: v->features are final */
 	void (*reset)(struct vio *); /* queues are about to be closed */
 	void (*timer)(struct vio *);
@@ -77,9 +83,10 @@ struct vio_carrier {
 	 * anyhow.  Any thread that runs a kick of that queue. */
 	void (*signal)(struct vio *, struct vq *);
 	/*
-	 * The last request popped cannot be done now: it stays in the queue's
-	 * log, kick() returns at once, and it is popped again when the queue is
-	 * started again.  Only of queues that have a log.
+	 * What was popped and not pushed cannot be done now: it stays in the
+	 * queue's log, kick() returns at once, and it is popped again when the
+	 * queue is started again.  Only of queues that have a log; NULL: this
+	 * carrier cannot.
 	 */
 	void (*stuck)(struct vio *, struct vq *, const struct err *);
 };
@@ -106,6 +113,9 @@ struct vio {
 void vio_init(struct vio *, const struct vio_ops *, const struct vio_carrier *,
     void *ctx);
 
-extern const struct vio_ops vio_rng;
+/* prepare() and open(), with no sandbox between them; -1: it is closed. */
+int vio_open(struct vio *, const struct vio_conf *, struct err *);
+
+extern const struct vio_ops vio_blk, vio_rng;
 
 #endif

@@ -437,7 +437,7 @@ vpci_init(struct dev *d, struct err *e)
 	p->fn.reading = cfg_reading;
 	p->fn.written = cfg_written;
 	msix_init(&p->msix, d->mach, ops->nqueues + 1u);
-	if (ops->open != NULL && ops->open(v, NULL, e) == -1)
+	if (vio_open(v, NULL, e) == -1)
 		goto fail;
 	cfg_init(d); /* a function that is on the bus answers to its name */
 	if (pci_add(d->mach->pci, d->slot->pci_slot, &p->fn, e) == 0)
