@@ -7,6 +7,7 @@
 
 const struct cmd *const cmd_table[] = {
 	&cmd_console,
+	&cmd_create,
 	&cmd_load,
 	&cmd_log,
 	&cmd_pause,

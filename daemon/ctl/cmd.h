@@ -23,9 +23,9 @@ struct cmd {
 	int (*run)(struct ctl *, int argc, char **argv, struct err *);
 };
 
-extern const struct cmd cmd_console, cmd_load, cmd_log, cmd_pause, cmd_reboot,
-    cmd_reload, cmd_reset, cmd_start, cmd_status, cmd_stop, cmd_unpause,
-    cmd_wait;
+extern const struct cmd cmd_console, cmd_create, cmd_load, cmd_log, cmd_pause,
+    cmd_reboot, cmd_reload, cmd_reset, cmd_start, cmd_status, cmd_stop,
+    cmd_unpause, cmd_wait;
 
 /* THE table of verbs, in the order of the alphabet. */
 extern const struct cmd *const cmd_table[];

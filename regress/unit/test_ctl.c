@@ -24,7 +24,9 @@ test_prefix(void)
 		const char *word, *verb;
 	} good[] = {
 		{ "console", "console" },
-		{ "c", "console" },
+		{ "c", NULL },
+		{ "co", "console" },
+		{ "cr", "create" },
 		{ "l", NULL },
 		{ "lo", NULL },
 		{ "loa", "load" },
@@ -67,9 +69,9 @@ test_prefix_words(void)
 	CHECK(cmd_find("st", &e) == NULL);
 	CHECK_STR(e.text,
 	    "ambiguous command \"st\": it could be start, status, stop");
-	CHECK(cmd_find("creat", &e) == NULL);
-	CHECK(strstr(e.text, "unknown command \"creat\"") != NULL);
-	CHECK(strstr(e.text, "console, load, log") != NULL);
+	CHECK(cmd_find("mkdisk", &e) == NULL);
+	CHECK(strstr(e.text, "unknown command \"mkdisk\"") != NULL);
+	CHECK(strstr(e.text, "console, create, load, log") != NULL);
 }
 
 /* A word that is a whole name is that, whatever else it begins. */
