@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* The hypervisor for tests: see fake.h.  Runs in: tests only. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/hv/fake.h"
 
@@ -27,9 +29,13 @@ static struct fake *next_fake;
 void
 fake_init(struct fake *f)
 {
+	unsigned i;
+
 	memset(f, 0, sizeof(*f));
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->cond, NULL);
+	for (i = 0; i < FAKE_EVENTFDS; i++)
+		f->eventfd[i].fd = -1;
 }
 
 void
@@ -114,31 +120,116 @@ static int
 fake_msi(struct hv_vm *vm, uint64_t addr, uint32_t data)
 {
 	(void)addr;
-	(void)data;
+	vm->f->last_data = data;
 	count(vm->f, &vm->f->nmsis);
 	return (0);
 }
 
 static int
+fake_routes(struct hv_vm *vm, const struct hv_route *route, unsigned n)
+{
+	struct fake *f = vm->f;
+
+	if (n > HV_ROUTES_MAX)
+		return (-1);
+	pthread_mutex_lock(&f->lock);
+	memcpy(f->route, route, n * sizeof(*route));
+	f->nroutes = n;
+	f->nroute_calls++;
+	pthread_mutex_unlock(&f->lock);
+	return (0);
+}
+
+/* As KVM: nothing twice at one place, nothing undone that is not there. */
+static int
+eventfd_change(struct fake *f, const struct fake_eventfd *want, bool assign)
+{
+	struct fake_eventfd *x, *place = NULL;
+	unsigned i;
+	int rc = -1;
+
+	pthread_mutex_lock(&f->lock);
+	for (i = 0; i < FAKE_EVENTFDS; i++) {
+		x = &f->eventfd[i];
+		if (x->fd == -1)
+			place = assign && place == NULL ? x : place;
+		else if (x->io == want->io && x->addr == want->addr &&
+		    (x->io || x->fd == want->fd))
+			break;
+	}
+	errno = i < FAKE_EVENTFDS ? EEXIST : ENOENT;
+	if (assign && i == FAKE_EVENTFDS && place != NULL) {
+		*place = *want;
+		f->neventfds++;
+		rc = 0;
+	} else if (!assign && i < FAKE_EVENTFDS) {
+		f->eventfd[i].fd = -1;
+		f->neventfds--;
+		rc = 0;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return (rc);
+}
+
+static int
 fake_irqfd(struct hv_vm *vm, int efd, unsigned gsi, bool assign)
 {
-	(void)vm;
-	(void)gsi;
-	(void)assign;
-	return (efd >= 0 ? 0 : -1);
+	struct fake_eventfd x = { .fd = efd, .addr = gsi };
+
+	if (efd < 0 || (assign && vm->f->fail_irqfd != 0)) {
+		errno = efd < 0 ? EBADF : vm->f->fail_irqfd;
+		return (-1);
+	}
+	return (eventfd_change(vm->f, &x, assign));
 }
 
 static int
 fake_ioeventfd(struct hv_vm *vm, int efd, bool mmio, uint64_t addr,
     unsigned len_bytes, const uint64_t *match, bool assign)
 {
-	(void)vm;
-	(void)mmio;
-	(void)addr;
-	(void)len_bytes;
-	(void)match;
-	(void)assign;
-	return (efd >= 0 ? 0 : -1);
+	struct fake_eventfd x = {
+		.fd = efd, .io = true, .len_bytes = len_bytes, .addr = addr
+	};
+
+	if (efd < 0 || mmio || match != NULL ||
+	    (assign && vm->f->fail_ioeventfd != 0)) {
+		errno = efd < 0 ? EBADF : vm->f->fail_ioeventfd;
+		return (-1);
+	}
+	return (eventfd_change(vm->f, &x, assign));
+}
+
+/* The message of a GSI's route; lock. */
+static void
+irq_send(struct fake *f, unsigned gsi)
+{
+	unsigned i;
+
+	for (i = 0; i < f->nroutes; i++)
+		if (f->route[i].gsi == gsi) {
+			f->nmsis++;
+			f->last_data = f->route[i].data;
+		}
+}
+
+unsigned
+fake_irqs(struct fake *f)
+{
+	struct pollfd p = { .events = POLLIN };
+	unsigned i, was;
+	uint64_t n;
+
+	pthread_mutex_lock(&f->lock);
+	was = f->nmsis;
+	for (i = 0; i < FAKE_EVENTFDS; i++) {
+		p.fd = f->eventfd[i].io ? -1 : f->eventfd[i].fd;
+		if (poll(&p, 1, 0) == 1 &&
+		    read(p.fd, &n, sizeof(n)) == sizeof(n))
+			irq_send(f, (unsigned)f->eventfd[i].addr);
+	}
+	was = f->nmsis - was;
+	pthread_mutex_unlock(&f->lock);
+	return (was);
 }
 
 static int
@@ -265,6 +356,29 @@ fake_sleep(struct hv_vcpu *v, bool hold)
 	return (kicked);
 }
 
+/* A write that has an eventfd makes no exit. */
+static bool
+fake_kicks(struct fake *f, const struct fake_step *s)
+{
+	const struct fake_eventfd *x;
+	uint64_t one = 1;
+	bool hit = false;
+	unsigned i;
+
+	if (s->why != HV_IO || !s->write)
+		return (false);
+	pthread_mutex_lock(&f->lock);
+	for (i = 0; i < FAKE_EVENTFDS; i++) {
+		x = &f->eventfd[i];
+		if (x->fd != -1 && x->io && x->addr == s->addr &&
+		    x->len_bytes == s->len_bytes)
+			hit = write(x->fd, &one, sizeof(one)) == sizeof(one);
+	}
+	f->nkicked += hit;
+	pthread_mutex_unlock(&f->lock);
+	return (hit);
+}
+
 static int
 fake_run(struct hv_vcpu *v, struct hv_exit *x)
 {
@@ -283,6 +397,8 @@ fake_run(struct hv_vcpu *v, struct hv_exit *x)
 	if (s->hold && fake_sleep(v, true))
 		return (0);
 	v->at++;
+	if (fake_kicks(v->f, s))
+		return (0);
 	if (s->fail_errno != 0) {
 		errno = s->fail_errno;
 		return (-1);
@@ -320,6 +436,7 @@ const struct hv_ops hv_fake = {
 	.vm_close = fake_vm_close,
 	.line = fake_line,
 	.msi = fake_msi,
+	.routes = fake_routes,
 	.irqfd = fake_irqfd,
 	.ioeventfd = fake_ioeventfd,
 	.mark = fake_mark,

@@ -16,6 +16,7 @@
 
 #define FAKE_VCPUS 64
 #define FAKE_DATA_BYTES 4096
+#define FAKE_EVENTFDS 64
 
 struct fake_step {
 	enum hv_exit_why why;
@@ -46,8 +47,20 @@ struct fake {
 	uint64_t wrong_addr, wrong_got;
 	unsigned ndone; /* scripts that have ended */
 	unsigned last_gsi;
-	bool level[64];       /* of GSIs */
-	struct hv_regs entry; /* of the last boot() */
+	bool level[64];                 /* of GSIs */
+	struct hv_regs entry;           /* of the last boot() */
+	int fail_irqfd, fail_ioeventfd; /* errno, 0: works */
+	unsigned nroutes, nroute_calls;
+	struct hv_route route[HV_ROUTES_MAX];
+	struct fake_eventfd {
+		int fd;  /* -1: free */
+		bool io; /* a write at addr, else GSI addr */
+		unsigned len_bytes;
+		uint64_t addr;
+	} eventfd[FAKE_EVENTFDS];
+	unsigned neventfds; /* registered now */
+	unsigned nkicked;   /* writes that went to an eventfd, not to run() */
+	uint32_t last_data; /* of the last message */
 };
 
 void fake_init(struct fake *);
@@ -56,6 +69,11 @@ void fake_fini(struct fake *);
 void fake_use(struct fake *);
 /* Let n steps with hold set go on. */
 void fake_go(struct fake *, unsigned n);
+/*
+ * What KVM does at once: hand on what is in the eventfds of GSIs.  How many
+ * messages that were.
+ */
+unsigned fake_irqs(struct fake *);
 /* Wait until n scripts have ended. */
 void fake_wait_done(struct fake *, unsigned n);
 

@@ -14,8 +14,18 @@
 #include "daemon/mach/mem.h"
 #include "shared/err.h"
 
+/* GSIs below are the irqchip's pins; MSI routes have those from here on. */
+#define HV_MSI_GSI 24
+#define HV_ROUTES_MAX 512
+
 struct hv_vm;
 struct hv_vcpu;
+
+struct hv_route { /* what an irqfd of this GSI sends */
+	unsigned gsi;
+	uint32_t data;
+	uint64_t addr;
+};
 
 enum hv_exit_why {
 	HV_IO, /* port access(es) */
@@ -53,7 +63,15 @@ struct hv_ops {
 	void (*vm_close)(struct hv_vm *);
 	int (*line)(struct hv_vm *, unsigned gsi, bool level);
 	int (*msi)(struct hv_vm *, uint64_t addr, uint32_t data);
-	/* eventfd -> GSI / port or memory write -> eventfd; assign false: undo. */
+	/*
+	 * These n are all the MSI routes from now on; the pins keep theirs.
+	 * Dear (a grace period of the kernel): only when one has changed.
+	 */
+	int (*routes)(struct hv_vm *, const struct hv_route *, unsigned n);
+	/*
+	 * eventfd -> GSI / port or memory write -> eventfd; assign false: undo.
+	 * What is in the eventfd already when it is assigned to a GSI is sent.
+	 */
 	int (*irqfd)(struct hv_vm *, int efd, unsigned gsi, bool assign);
 	int (*ioeventfd)(struct hv_vm *, int efd, bool mmio, uint64_t addr,
 	    unsigned len_bytes, const uint64_t *match, bool assign);
@@ -94,7 +112,8 @@ extern const struct hv_ops hv_kvm, hv_fake;
 
 /*
  * The ioctl requests of hv_kvm once all vCPUs are made and marked, for seccomp
- * filters; 0 ends.  vcpu: in a vCPU's thread.  main: line, reset, hold, release.
+ * filters; 0 ends.  vcpu: in a vCPU's thread.  main: line, routes, irqfd,
+ * ioeventfd, reset, hold, release.
  */
 extern const unsigned long hv_kvm_vcpu_ioctls[], hv_kvm_main_ioctls[];
 

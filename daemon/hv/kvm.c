@@ -190,6 +190,55 @@ kvm_msi(struct hv_vm *vm, uint64_t addr, uint32_t data)
 	return (ioctl(vm->fd, KVM_SIGNAL_MSI, &m) == -1 ? -1 : 0);
 }
 
+static void
+route_pin(struct kvm_routes *r, uint32_t gsi, uint32_t chip, uint32_t pin)
+{
+	r->entry[r->head.nr++] = (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = { .irqchip = chip, .pin = pin },
+	};
+}
+
+/* KVM_SET_GSI_ROUTING [4.51] takes the place of all: the default ones too. */
+static void
+route_pins(struct kvm_routes *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < 24; i++) {
+		route_pin(r, i, KVM_IRQCHIP_IOAPIC, i);
+		if (i < 16)
+			route_pin(r, i,
+			    i < 8 ? KVM_IRQCHIP_PIC_MASTER
+				  : KVM_IRQCHIP_PIC_SLAVE,
+			    i & 7);
+	}
+}
+
+static int
+kvm_routes(struct hv_vm *vm, const struct hv_route *route, unsigned n)
+{
+	struct kvm_routes *r = &vm->routes;
+	unsigned i;
+
+	if (n > HV_ROUTES_MAX) {
+		errno = E2BIG;
+		return (-1);
+	}
+	memset(r, 0, sizeof(*r));
+	route_pins(r);
+	for (i = 0; i < n; i++)
+		r->entry[r->head.nr++] = (struct kvm_irq_routing_entry){
+			.gsi = route[i].gsi,
+			.type = KVM_IRQ_ROUTING_MSI,
+			.u.msi = { .address_lo = (uint32_t)route[i].addr,
+			    .address_hi = (uint32_t)(route[i].addr >> 32),
+			    .data = route[i].data },
+		};
+	return (ioctl(vm->fd, KVM_SET_GSI_ROUTING, &r->head));
+}
+
 static int
 kvm_irqfd(struct hv_vm *vm, int efd, unsigned gsi, bool assign)
 {
@@ -533,8 +582,11 @@ const unsigned long hv_kvm_vcpu_ioctls[] = {
 };
 
 const unsigned long hv_kvm_main_ioctls[] = {
-	KVM_IRQ_LINE,      /* keys, timers, the power button */
-	KVM_SIGNAL_MSI,    /* timers of devices with MSI-X */
+	KVM_IRQ_LINE,   /* keys, timers, the power button */
+	KVM_SIGNAL_MSI, /* timers of devices with MSI-X */
+	KVM_SET_GSI_ROUTING,
+	KVM_IRQFD, /* devices in processes of their own, and so is the next */
+	KVM_IOEVENTFD,
 	KVM_GET_CLOCK,     /* hold */
 	KVM_SET_CLOCK,     /* release, reset */
 	KVM_KVMCLOCK_CTRL, /* release */
@@ -558,6 +610,7 @@ const struct hv_ops hv_kvm = {
 	.vm_close = kvm_vm_close,
 	.line = kvm_line,
 	.msi = kvm_msi,
+	.routes = kvm_routes,
 	.irqfd = kvm_irqfd,
 	.ioeventfd = kvm_ioeventfd,
 	.mark = kvm_mark,

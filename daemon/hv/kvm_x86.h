@@ -45,6 +45,14 @@ struct kvm_cpu_state { /* a vCPU as it was at mark() */
 	struct kvm_msrs *msrs;
 };
 
+/* The irqchip's own routes: 24 pins of the IOAPIC, 16 of the PICs. */
+#define KVM_PIN_ROUTES (24 + 16)
+
+struct kvm_routes {
+	struct kvm_irq_routing head;
+	struct kvm_irq_routing_entry entry[KVM_PIN_ROUTES + HV_ROUTES_MAX];
+};
+
 struct hv_vm {
 	int fd;
 	unsigned ncpus;
@@ -53,6 +61,7 @@ struct hv_vm {
 	struct hv_vcpu *vcpu[KVM_VCPUS];
 	struct kvm_chips chips;
 	struct kvm_clock_data held; /* while paused */
+	struct kvm_routes routes;   /* main thread only */
 	atomic_bool cpuid_logged, msr_logged;
 };
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "daemon/hv/fake.h"
 #include "regress/lib/tap.h"
@@ -104,8 +106,54 @@ t_kick(void)
 	rig_close(&r);
 }
 
+/* What devices in other processes need: as in test_hv_kvm. */
+static void
+t_eventfds(void)
+{
+	static const struct fake_step steps[] = {
+		{ .why = HV_IO,
+		    .write = true,
+		    .addr = 0xc002,
+		    .len_bytes = 2,
+		    .data = "ab" },
+		{ .why = HV_IO,
+		    .write = true,
+		    .addr = 0xc002,
+		    .len_bytes = 1,
+		    .data = "c" },
+	};
+	struct hv_route route = { .gsi = 30, .data = 0x41 };
+	int io = eventfd(0, EFD_NONBLOCK), irq = eventfd(0, EFD_NONBLOCK);
+	uint64_t n = 0;
+	struct rig r;
+
+	rig_open(&r, steps, 2);
+	CHECK_EQ(hv_fake.ioeventfd(r.vm, io, false, 0xc002, 2, NULL, true), 0);
+	CHECK_EQ(
+	    hv_fake.ioeventfd(r.vm, irq, false, 0xc002, 2, NULL, true), -1);
+	CHECK_EQ(hv_fake.run(r.v, &r.x), 0);
+	CHECK_EQ(r.x.why, HV_INTR);
+	CHECK_EQ(read(io, &n, sizeof(n)), sizeof(n));
+	CHECK_EQ(hv_fake.run(r.v, &r.x), 0);
+	CHECK_EQ(r.x.why, HV_IO);
+	CHECK_EQ(r.f.nkicked, 1);
+	CHECK_EQ(hv_fake.routes(r.vm, &route, 1), 0);
+	CHECK_EQ(hv_fake.irqfd(r.vm, irq, 30, true), 0);
+	CHECK_EQ(write(irq, &n, sizeof(n)), sizeof(n));
+	CHECK_EQ(fake_irqs(&r.f), 1);
+	CHECK_EQ(fake_irqs(&r.f), 0);
+	CHECK_EQ(r.f.last_data, 0x41);
+	CHECK_EQ(r.f.neventfds, 2);
+	CHECK_EQ(hv_fake.irqfd(r.vm, irq, 30, false), 0);
+	CHECK_EQ(hv_fake.irqfd(r.vm, irq, 30, false), -1);
+	rig_close(&r);
+	close(io);
+	close(irq);
+}
+
 static const struct tap_case cases[] = {
 	{ "fake: exits of the script, data both ways", t_script },
+	{ "fake: eventfds of ports and of messages", t_eventfds },
 	{ "fake: sleeps at its end until kicked", t_kick },
 };
 TAP_MAIN(cases)

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -423,6 +424,78 @@ t_reasons(void)
 	CHECK_MSG(strstr(x.err.text, "insn 0f 0f") != NULL, "%s", x.err.text);
 }
 
+/* Port writes of the right width count in an eventfd and make no exit. */
+static void
+t_ioeventfd(void)
+{
+	/* mov dx,0xc002; out dx,ax; out dx,ax; out dx,al; out 0x80,al; out dx,ax */
+	static const uint8_t code[] = { 0xba, 0x02, 0xc0, 0xef, 0xef, 0xee,
+		0xe6, 0x80, 0xef, 0xf4 };
+	int efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct rig r;
+	uint64_t n = 0;
+
+	if (!rig_open(&r, code, sizeof(code)))
+		return;
+	CHECK_EQ(hv_kvm.ioeventfd(r.vm, efd, false, 0xc002, 2, NULL, true), 0);
+	CHECK_EQ(hv_kvm.ioeventfd(r.vm, efd, false, 0xc002, 2, NULL, true), -1);
+	CHECK_EQ(hv_kvm.run(r.cpu, &r.x), 0);
+	CHECK_EQ(r.x.addr, 0xc002); /* a byte is another access */
+	CHECK_EQ(r.x.len_bytes, 1);
+	CHECK_EQ(hv_kvm.run(r.cpu, &r.x), 0);
+	CHECK_EQ(r.x.addr, 0x80);
+	CHECK_EQ(read(efd, &n, sizeof(n)), sizeof(n));
+	CHECK_EQ(n, 2);
+	CHECK_EQ(hv_kvm.ioeventfd(r.vm, efd, false, 0xc002, 2, NULL, false), 0);
+	CHECK_EQ(hv_kvm.run(r.cpu, &r.x), 0);
+	CHECK_EQ(r.x.addr, 0xc002);
+	CHECK_EQ(r.x.len_bytes, 2);
+	rig_close(&r);
+	close(efd);
+}
+
+static void
+t_irqfd(void)
+{
+	/* mov dword [0xfee000f0],0x1ff; out 0x80,al; sti; 1: hlt; jmp 1b
+	 * 0x1018: out 0x81,al; mov dword [0xfee000b0],0; iret */
+	static const uint8_t code[] = { 0x66, 0x67, 0xc7, 0x05, 0xf0, 0x00,
+		0xe0, 0xfe, 0xff, 0x01, 0x00, 0x00, 0xe6, 0x80, 0xfb, 0xf4,
+		0xeb, 0xfd, 0, 0, 0, 0, 0, 0, 0xe6, 0x81, 0x66, 0x67, 0xc7,
+		0x05, 0xb0, 0x00, 0xe0, 0xfe, 0, 0, 0, 0, 0xcf };
+	static const uint16_t entry[2] = { GUEST_GPA + 0x18, 0 };
+	struct hv_route route[2] = {
+		{ .gsi = HV_MSI_GSI + 7, .addr = 0xfee00000, .data = 0x42 },
+		{ .gsi = HV_MSI_GSI + 9, .addr = 0xfee00000, .data = 0x41 },
+	};
+	struct hv_regs regs = real_mode(GUEST_GPA);
+	int efd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	uint64_t one = 1;
+	struct rig r;
+
+	if (!rig_open(&r, code, sizeof(code)))
+		return;
+	regs.ds.limit = 0xffffffff;
+	regs.ds.g = 1;
+	CHECK_EQ(hv_kvm.boot(r.cpu, &regs, NULL), 0);
+	mem_write(&r.mem, 0x41 * 4, entry, sizeof(entry));
+	CHECK_EQ(hv_kvm.routes(r.vm, route, HV_ROUTES_MAX + 1), -1);
+	CHECK_EQ(hv_kvm.routes(r.vm, route, 2), 0);
+	CHECK_EQ(hv_kvm.run(r.cpu, &r.x), 0);
+	CHECK_EQ(r.x.addr, 0x80); /* its local APIC is on */
+	CHECK_EQ(hv_kvm.irqfd(r.vm, efd, HV_MSI_GSI + 9, true), 0);
+	CHECK_EQ(hv_kvm.run(r.cpu, &r.x), 0); /* it was full already */
+	CHECK_EQ(r.x.addr, 0x81);
+	CHECK_EQ(write(efd, &one, sizeof(one)), sizeof(one));
+	CHECK_EQ(hv_kvm.run(r.cpu, &r.x), 0);
+	CHECK_EQ(r.x.addr, 0x81);
+	CHECK_EQ(hv_kvm.irqfd(r.vm, efd, HV_MSI_GSI + 9, false), 0);
+	CHECK_EQ(write(efd, &one, sizeof(one)), sizeof(one));
+	CHECK_EQ(read(efd, &one, sizeof(one)), sizeof(one)); /* still there */
+	rig_close(&r);
+	close(efd);
+}
+
 static const struct tap_case cases[] = {
 	{ "T76 kvm: every exit reason has a name and a RIP", t_reasons },
 	{ "T40 kvm: CPUID is a subset, no VMX, no SVM", t_cpuid },
@@ -430,6 +503,8 @@ static const struct tap_case cases[] = {
 	{ "kvm: port exits, in and out", t_io },
 	{ "kvm: memory exits", t_mmio },
 	{ "kvm: no kick is lost", t_kick },
+	{ "kvm: ioeventfd: a write of its width makes no exit", t_ioeventfd },
+	{ "kvm: irqfd: a message by its route", t_irqfd },
 	{ "kvm: reset brings power-on state back", t_reset },
 	{ "kvm: a triple fault is a shutdown", t_triple },
 };
