@@ -22,6 +22,9 @@
 #include "shared/log.h"
 #include "shared/str.h"
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* linux 6.16 */
+#endif
 #define SHMEM_ENABLED "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 #define BACKLOG 64
 
@@ -220,8 +223,8 @@ host_listen(struct parent *p, struct err *e)
 {
 	const struct conf *c = p->conf;
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd, rc, no = 0;
 	mode_t mask;
-	int fd, rc;
 
 	strlcpy(sun.sun_path, c->socket_path, sizeof(sun.sun_path));
 	/* The lock on the state directory is ours: a socket there is stale. */
@@ -230,6 +233,13 @@ host_listen(struct parent *p, struct err *e)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return (err_errno(e, "socket"));
+	/*
+	 * No fd may come from a client, and where the kernel knows this none is
+	 * even sent.  Elsewhere who connects can make control wait: the last
+	 * close of a TCP socket with SO_LINGER is in the hands of who drops it
+	 * unread.  Accepted sockets inherit it.
+	 */
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no));
 	mask = umask(0117);
 	rc = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
 	umask(mask);

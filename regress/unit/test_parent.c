@@ -12,11 +12,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "daemon/parent/host.h"
 #include "daemon/parent/parent.h"
 #include "regress/lib/tap.h"
 #include "regress/lib/wire.h"
@@ -168,6 +170,38 @@ test_lend(void)
 		close(fd);
 	}
 	CHECK_EQ(lend(&p, &m, &id, &fd, &e), -1);
+	teardown();
+}
+
+/* Linux 6.16 refuses an fd where it is sent; before, control drops it. */
+static void
+test_no_rights(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int no = -1, cl, fd = dup(0), pass = 83;
+	socklen_t len = sizeof(no);
+	struct imsgbuf buf;
+	struct err e;
+
+	setup();
+	snprintf(p.conf->socket_path, sizeof(p.conf->socket_path), "%s/s", dir);
+	p.conf->socket_owner.gid = CONF_NONE;
+	REQUIRE(host_listen(&p, &e) == 0);
+	strlcpy(sun.sun_path, p.conf->socket_path, sizeof(sun.sun_path));
+	cl = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	REQUIRE(connect(cl, (struct sockaddr *)&sun, sizeof(sun)) == 0);
+	CHECK_EQ(imsgbuf_init(&buf, cl), 0);
+	imsgbuf_allow_fdpass(&buf);
+	CHECK_EQ(imsg_compose(&buf, MSG_HELLO, 1, 0, fd, NULL, 0), 1);
+	if (getsockopt(p.listen_fd, SOL_SOCKET, pass, &no, &len) == 0) {
+		CHECK_EQ(no, 0);
+		CHECK_EQ(imsgbuf_flush(&buf), -1);
+		CHECK_EQ(errno, EPERM);
+	}
+	imsgbuf_clear(&buf);
+	close(cl);
+	fd_close(&p.listen_fd);
+	unlink(p.conf->socket_path);
 	teardown();
 }
 
@@ -489,6 +523,7 @@ test_records(void)
 
 static const struct tap_case cases[] = {
 	{ "parent: memory is lent", test_lend },
+	{ "F5 parent: no fd of a client", test_no_rights },
 	{ "parent: settings of a start that failed", test_failed_start },
 	{ "parent: requests of who has left", test_forget },
 	{ "T75 parent: ids wrap", test_ids },
