@@ -29,6 +29,7 @@ struct peer {
 	bool dead;      /* to be freed when busy is 0 again */
 	bool paused;    /* does not read */
 	bool deaf;      /* the other side takes nothing any more */
+	bool overrun;   /* lossless, and something was lost */
 	bool above_low; /* the queue was over low_bytes */
 };
 
@@ -213,6 +214,16 @@ write_failed(struct peer *p)
 }
 
 static void
+overrun(struct peer *p)
+{
+	struct err e;
+
+	err_set(&e, ENOBUFS, "does not read: %zu KiB wait for it",
+	    peer_queued(p) >> 10);
+	peer_fail(p, &e);
+}
+
+static void
 on_write(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *p = arg;
@@ -220,7 +231,9 @@ on_write(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	peer_enter(p);
-	if (imsgbuf_write(&p->ibuf) == -1)
+	if (p->overrun)
+		overrun(p);
+	else if (imsgbuf_write(&p->ibuf) == -1)
 		write_failed(p);
 	else if (imsgbuf_queuelen(&p->ibuf) > 0)
 		event_add(p->wr, NULL);
@@ -319,8 +332,14 @@ peer_send(struct peer *p, enum msg_type type, uint32_t reqno, int *fd,
 		return (refuse(fd, EPIPE));
 	if (!is_sound(type, body, len, n != -1))
 		return (refuse(fd, EINVAL));
-	if (imsg_compose(&p->ibuf, type, reqno, 0, n, body, len) == -1)
+	if (imsg_compose(&p->ibuf, type, reqno, 0, n, body, len) == -1) {
+		if (p->conf.lossless && errno == ENOBUFS) {
+			p->deaf = p->overrun = true;
+			event_active(p->wr, EV_WRITE, 0);
+			errno = ENOBUFS;
+		}
 		return (refuse(fd, errno));
+	}
 	if (fd != NULL)
 		*fd = -1;
 	sent(p);

@@ -54,6 +54,12 @@ struct peer_conf {
 	size_t low_bytes;
 	size_t queue_bytes; /* limit of the send queue; 0: 1 MiB */
 	/*
+	 * Nothing of ours may be missing over there: a message that does not
+	 * fit into the queue ends the channel.  closed() is not called from
+	 * peer_send(), but from the loop.
+	 */
+	int lossless;
+	/*
 	 * No fd may come (ours may go): the kernel drops it, we never hold it,
 	 * and the channel is closed.  Closing a file of a FUSE mount waits for its
 	 * server for as long as that likes.

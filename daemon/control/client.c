@@ -189,6 +189,25 @@ client_drained(void *ctx, struct peer *peer)
 	attach_pump_all(cl);
 }
 
+/*
+ * Who does not read holds memory of ours.  One may be behind for a while by as
+ * much as its queue takes; all clients of one user together by less than as
+ * many queues.
+ */
+static bool
+client_lags(const struct client *cl)
+{
+	const struct client *c;
+	size_t bytes = 0;
+
+	if (cl->cred.uid == 0 || peer_queued(cl->peer) <= CLIENT_LOW)
+		return (false);
+	TAILQ_FOREACH(c, &cl->ctl->clients, entry)
+		if (c->cred.uid == cl->cred.uid)
+			bytes += peer_queued(c->peer);
+	return (bytes > CLIENT_QUEUE_UID);
+}
+
 void
 client_push(struct control *ctl, uint32_t subs, enum msg_type type,
     const void *body, size_t len)
@@ -199,7 +218,8 @@ client_push(struct control *ctl, uint32_t subs, enum msg_type type,
 		next = TAILQ_NEXT(cl, entry);
 		if ((cl->subs & subs) == 0)
 			continue;
-		if (peer_send(cl->peer, type, 0, NULL, body, len) == -1)
+		if (client_lags(cl) ||
+		    peer_send(cl->peer, type, 0, NULL, body, len) == -1)
 			client_drop(cl, "does not read what it subscribed to");
 	}
 }

@@ -27,6 +27,7 @@
 #define REQUESTS_MAX 64         /* of one client, unanswered */
 #define CLIENT_LOW (128u << 10) /* queue: go on with a list below it */
 #define CLIENT_QUEUE (1u << 20)
+#define CLIENT_QUEUE_UID (16u << 20) /* of all clients of one user, at rest */
 #define EVENTS_KEPT 64
 #define HELD_LIMIT_S 2      /* for a console that is about to come */
 #define SAMPLE_LIMIT_MS 100 /* a VM process that does not answer by then */

@@ -130,6 +130,7 @@ child_link(struct child *c, int *fd, struct err *e)
 		.ctx = c,
 		.closed = child_closed,
 		.no_fds = 1,
+		.lossless = 1, /* its next one is told all there is */
 		.queue_bytes = 64u << 20, /* rows of every VM at once */
 	};
 

@@ -418,6 +418,45 @@ test_forget(void)
 	play_teardown();
 }
 
+/* Those of one user who do not read hold little together, and nobody up. */
+static void
+test_not_reading(void)
+{
+	struct msg_subscribe sub = { .what = SUB_ROWS, .interval_ms = 1000 };
+	static struct wire lazy[200];
+	unsigned i, n, left = 0;
+	struct wire good;
+	struct wire_msg m;
+
+	if (geteuid() != 0) {
+		tap_skip("needs root to be somebody else");
+		return;
+	}
+	play_setup();
+	for (i = 0; i < 200; i++) {
+		play_client_as(&lazy[i], 12345);
+		wire_send(&lazy[i], MSG_SUBSCRIBE, 1, -1, &sub, sizeof(sub));
+		REQUIRE(wire_expect(&lazy[i], MSG_OK, &m));
+	}
+	play_client_as(&good, 12346);
+	wire_send(&good, MSG_SUBSCRIBE, 1, -1, &sub, sizeof(sub));
+	REQUIRE(wire_expect(&good, MSG_OK, &m));
+	/* 460 KiB for each: less than what one may hold alone. */
+	for (n = 0; n < 1200; n++) {
+		play_row(1, "one", n % VM_NSTATES, 0);
+		REQUIRE(wire_expect(&good, MSG_VM_ROW, &m));
+	}
+	for (i = 0; i < 200; i++) {
+		for (n = 0; n < 1200 && wire_recv(&lazy[i], &m); n++)
+			continue;
+		left += n == 1200;
+		wire_close(&lazy[i]);
+	}
+	CHECK_MSG(left > 0 && left < 200, "%u are left", left);
+	wire_close(&good);
+	play_teardown();
+}
+
 /* What the parent lends goes down to who asked. */
 static void
 test_lend(void)
@@ -867,6 +906,7 @@ static const struct tap_case cases[] = {
 	{ "T68 control: credentials cannot be claimed", test_cred },
 	{ "control: requests of who has left", test_forget },
 	{ "F7 control: places of one user", test_places },
+	{ "F7 control: clients who do not read", test_not_reading },
 	{ "control: memory is lent", test_lend },
 	{ "F5 control: the file of a silent FUSE server", test_silent_fuse },
 	{ "T63 control: hostile clients", test_hostile_client },

@@ -556,6 +556,35 @@ test_queue(void)
 	close(sv[1]);
 }
 
+/* Where nothing may be missing, who does not read is cut off. */
+static void
+test_lossless(void)
+{
+	struct msg_event m = { .name = "" };
+	struct peer_conf conf = { .other = ROLE_CONTROL,
+		.closed = on_closed,
+		.lossless = 1,
+		.queue_bytes = 100000 };
+	struct side s = { .got_fd = -1 };
+	struct err e;
+	int sv[2];
+
+	CHECK_EQ(fd_socketpair(sv), 0);
+	conf.ctx = &s;
+	REQUIRE((s.p = peer_open(base, &sv[0], &conf, &e)) != NULL);
+	while (peer_send(s.p, MSG_EVENT, 0, NULL, &m, sizeof(m)) == 0)
+		continue;
+	CHECK_EQ(errno, ENOBUFS);
+	CHECK_EQ(s.closed, 0); /* not below the caller */
+	CHECK_EQ(peer_send(s.p, MSG_EVENT, 0, NULL, &m, sizeof(m)), -1);
+	CHECK_EQ(errno, EPIPE);
+	settle();
+	CHECK_EQ(s.closed, 1);
+	CHECK_EQ(s.why.code, ENOBUFS);
+	CHECK(s.p == NULL);
+	close(sv[1]);
+}
+
 /* What the other side said before it went is read, though writing failed. */
 static void
 test_last_words(void)
@@ -741,6 +770,7 @@ static const struct tap_case cases[] = {
 	{ "peer closed in its handler", test_close_in_handler },
 	{ "peer paused", test_pause },
 	{ "peer queue limit and drained", test_queue },
+	{ "peer that may lose nothing", test_lossless },
 	{ "peer last words are read", test_last_words },
 	{ "peer flush", test_flush },
 	{ "peer sends nothing that breaks the table", test_own_bugs },
