@@ -18,7 +18,9 @@
 
 #define MIB (1ull << 20)
 #define MEM_MAX (128ull << 30)
-#define MEM_ALIGN (2 * MIB) /* so that guest and host huge pages coincide */
+#define MEM_PAGE 4096
+#define GPA_MAX (1ull << 52) /* no processor has more */
+#define MEM_ALIGN (2 * MIB)  /* so that guest and host huge pages coincide */
 #define MEM_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static int
@@ -134,6 +136,102 @@ mem_attach(struct mem *m, int *fd, uint64_t bytes, struct err *e)
 	}
 	if (mem_map(m, e) == 0)
 		return (0);
+fail:
+	mem_close(m);
+	return (-1);
+}
+
+static bool
+region_meets(const struct mem_region *a, const struct mem_region *b)
+{
+	return (
+	    a->gpa < b->gpa + b->len_bytes && b->gpa < a->gpa + a->len_bytes);
+}
+
+static int
+region_check(const struct mem_region *r, unsigned i, struct err *e)
+{
+	struct stat st;
+	unsigned k;
+	int seals;
+
+	if (r[i].len_bytes == 0 ||
+	    (r[i].gpa | r[i].len_bytes | r[i].off_bytes) % MEM_PAGE != 0 ||
+	    r[i].len_bytes > MEM_MAX || r[i].gpa > GPA_MAX - MEM_MAX ||
+	    r[i].off_bytes > GPA_MAX - MEM_MAX)
+		return (err_set(e, EINVAL,
+		    "memory region %u: 0x%llx bytes at 0x%llx, 0x%llx in its "
+		    "file",
+		    i, (unsigned long long)r[i].len_bytes,
+		    (unsigned long long)r[i].gpa,
+		    (unsigned long long)r[i].off_bytes));
+	for (k = 0; k < i; k++)
+		if (region_meets(&r[k], &r[i]))
+			return (err_set(e, EINVAL,
+			    "memory regions %u and %u overlap", k, i));
+	if ((seals = fcntl(r[i].fd, F_GET_SEALS)) == -1 ||
+	    !(seals & F_SEAL_SHRINK))
+		return (err_set(e, EINVAL,
+		    "memory region %u: not a memfd with F_SEAL_SHRINK", i));
+	if (fstat(r[i].fd, &st) == -1 ||
+	    (uint64_t)st.st_size < r[i].off_bytes + r[i].len_bytes)
+		return (err_set(
+		    e, EINVAL, "memory region %u: its file ends before it", i));
+	return (0);
+}
+
+/*
+ * Each where its file would have it in an address space of huge pages: room for
+ * that in front.
+ */
+static uint64_t
+region_place(struct mem *m, const struct mem_region *r)
+{
+	m->bytes += (r->off_bytes - m->bytes) & (MEM_ALIGN - 1);
+	m->slot[m->nslots++] =
+	    (struct mem_slot){ r->gpa, r->len_bytes, m->bytes };
+	return (m->bytes += r->len_bytes);
+}
+
+int
+mem_map_regions(
+    struct mem *m, const struct mem_region *r, unsigned n, struct err *e)
+{
+	uint8_t *p;
+	size_t head;
+	unsigned i;
+
+	memset(m, 0, sizeof(*m));
+	m->fd = -1;
+	if (n == 0 || n > MEM_SLOTS_MAX)
+		return (err_set(e, EINVAL, "%u memory regions", n));
+	for (i = 0; i < n; i++) {
+		if (region_check(r, i, e) == -1)
+			goto fail;
+		if (region_place(m, &r[i]) > 2 * MEM_MAX) {
+			err_set(e, EINVAL, "too much guest memory");
+			goto fail;
+		}
+	}
+	p = mmap(NULL, m->bytes + MEM_ALIGN, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED) {
+		err_errno(e, "no room for guest memory");
+		goto fail;
+	}
+	head = -(uintptr_t)p & (MEM_ALIGN - 1);
+	if (head > 0)
+		munmap(p, head);
+	munmap(p + head + m->bytes, MEM_ALIGN - head);
+	m->base = p + head;
+	for (i = 0; i < n; i++)
+		if (mmap(m->base + m->slot[i].off_bytes, r[i].len_bytes,
+			PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, r[i].fd,
+			(off_t)r[i].off_bytes) == MAP_FAILED) {
+			err_errno(e, "memory region %u", i);
+			goto fail;
+		}
+	return (0);
 fail:
 	mem_close(m);
 	return (-1);

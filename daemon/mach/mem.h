@@ -27,12 +27,20 @@ struct mem_slot {
 	uint64_t gpa, len_bytes, off_bytes; /* off: in the memfd */
 };
 
+#define MEM_SLOTS_MAX 8
+
 struct mem {
 	uint8_t *base; /* the whole memfd, 2 MiB aligned */
 	uint64_t bytes;
-	int fd;          /* owned */
-	unsigned nslots; /* 1, or 2 above 3 GiB */
-	struct mem_slot slot[2];
+	int fd;          /* owned; -1 after mem_map_regions() */
+	unsigned nslots; /* 1, or 2 above 3 GiB; of regions: theirs */
+	struct mem_slot slot[MEM_SLOTS_MAX];
+};
+
+/* A piece of guest memory as another process describes it. */
+struct mem_region {
+	uint64_t gpa, len_bytes, off_bytes;
+	int fd; /* a memfd that cannot shrink */
 };
 
 /* Make a sealed memfd (SHRINK, GROW, SEAL) of bytes and map it; hugepages:
@@ -41,6 +49,14 @@ int mem_open(struct mem *, const char *name, uint64_t bytes, bool hugepages,
     struct err *);
 /* Map a memfd made by another process; takes fd.  Checks size and seals. */
 int mem_attach(struct mem *, int *fd, uint64_t bytes, struct err *);
+/*
+ * Map up to MEM_SLOTS_MAX regions, all or none of them; the fds stay the
+ * caller's and are of no more use.  -1: a region that is not whole pages, that
+ * meets another, that is not inside a memfd with F_SEAL_SHRINK: a file that
+ * can shrink is a SIGBUS.
+ */
+int mem_map_regions(
+    struct mem *, const struct mem_region *, unsigned n, struct err *);
 void mem_close(struct mem *);
 /* Give every page back: reads as zeros.  For a guest's reset. */
 int mem_clear(struct mem *, struct err *);
