@@ -151,6 +151,16 @@ vq_inflight(const struct vq *q)
 	return (n);
 }
 
+/* Taken and not given back is no more than was made available. */
+static bool
+taken_ok(const struct vq *q)
+{
+	uint16_t given = (uint16_t)(avail_idx(q) - q->next_used);
+
+	return (given <= q->rings.size &&
+	    (uint16_t)(q->next_avail - q->next_used) <= given);
+}
+
 int
 vq_resume(struct vq *q)
 {
@@ -172,11 +182,19 @@ vq_resume(struct vq *q)
 	q->again_slot = 0;
 	q->again_counter = 0;
 	q->next_avail = q->next_used + q->again;
-	/* Taken and not given back is no more than was made available. */
-	if ((uint16_t)(avail_idx(q) - q->next_used) > q->rings.size ||
-	    (uint16_t)(avail_idx(q) - q->next_used) < q->again)
-		return (-1);
-	return (0);
+	return (taken_ok(q) ? 0 : -1);
+}
+
+int
+vq_forget(struct vq *q, uint16_t next_avail)
+{
+	unsigned i;
+
+	for (i = 0; q->log != NULL && i < q->rings.size; i++)
+		LOG_PUT(q->log->desc[i].inflight, 0);
+	q->again = 0;
+	q->next_avail = next_avail;
+	return (taken_ok(q) ? 0 : -1);
 }
 
 /*
@@ -366,6 +384,12 @@ waiting(struct vq *q)
 	return (avail_idx(q) - q->next_avail);
 }
 
+bool
+vq_stopped(const struct vq *q)
+{
+	return (atomic_load_explicit(&q->stopped, memory_order_acquire));
+}
+
 static int
 chain_take(struct vq *q, struct vq_chain *c)
 {
@@ -384,7 +408,7 @@ vq_pop(struct vq *q, struct vq_chain *c)
 {
 	uint16_t n, slot;
 
-	if (atomic_load_explicit(&q->stopped, memory_order_acquire))
+	if (vq_stopped(q))
 		return (0);
 	if (q->again > 0) {
 		q->again--;

@@ -91,6 +91,12 @@ int vq_resume(struct vq *);
 unsigned vq_inflight(const struct vq *);
 /* From any thread: vq_pop() returns 0 as if there were none, until false. */
 void vq_stop(struct vq *, bool);
+bool vq_stopped(const struct vq *);
+/*
+ * After vq_resume(): forget what the log has in flight, and take next what the
+ * guest made available as number next_avail.  -1: the ring has no such place.
+ */
+int vq_forget(struct vq *, uint16_t next_avail);
 void vq_close(struct vq *);
 bool vq_is_open(const struct vq *);
 /*

@@ -82,5 +82,6 @@ void proc_child_main(int argc, char **argv) __attribute__((noreturn));
 int control_run(const struct proc_start *);
 int vmm_run(const struct proc_start *);
 int vm_run(const struct proc_start *);
+int devproc_run(const struct proc_start *); /* of all devices */
 
 #endif
