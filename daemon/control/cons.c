@@ -82,6 +82,19 @@ peers_later(struct cons *c)
 	event_active(c->ev_peers, 0, 0);
 }
 
+/* Its writer has left: who waits for the keyboard longest. */
+static void
+cons_next_writer(struct cons *c)
+{
+	struct attach *a;
+
+	TAILQ_FOREACH(a, &c->attached, entry)
+		if (a->types)
+			break;
+	c->writer = a;
+	c->credit_due = a != NULL;
+}
+
 static void
 attach_free(struct attach *a)
 {
@@ -90,7 +103,7 @@ attach_free(struct attach *a)
 	a->client->chan[a->chan] = NULL;
 	TAILQ_REMOVE(&c->attached, a, entry);
 	if (c->writer == a)
-		c->writer = NULL;
+		cons_next_writer(c);
 	free(a);
 	if (c->vm == NULL && TAILQ_EMPTY(&c->attached))
 		cons_free(c);
@@ -641,7 +654,8 @@ cons_attach(struct client *cl, uint32_t reqno, const struct msg_attach *m,
 	a->off = attach_start(m, &c->ring);
 	cl->chan[m->chan] = a;
 	TAILQ_INSERT_TAIL(&c->attached, a, entry);
-	if (c->link != NULL && (m->flags & (CONS_WRITE | CONS_TAKE)) != 0 &&
+	a->types = (m->flags & (CONS_WRITE | CONS_TAKE)) != 0;
+	if (c->link != NULL && a->types &&
 	    (c->writer == NULL || (m->flags & CONS_TAKE)))
 		c->writer = a;
 	r.id = v->row.id;
@@ -763,6 +777,7 @@ on_take(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 		return (-1);
 	if (a->cons->link == NULL)
 		return (err_set(e, ENOTCONN, "the vm is not running any more"));
+	a->types = true;
 	if (a->cons->writer != a) {
 		a->cons->writer = a;
 		a->cons->credit_due = true;

@@ -46,6 +46,7 @@ struct attach {
 	uint32_t chan;
 	uint32_t credit; /* bytes the client still takes */
 	uint64_t off;    /* next byte to send */
+	bool types;      /* wants the keyboard, when it is free */
 };
 
 /* A VM's console: its pages, and who looks at it.  One per run of the VM. */
@@ -98,8 +99,8 @@ struct client {
 	struct {
 		uint32_t reqno, flags, after_id;
 		struct vm_ref vm;
-		bool sampling; /* waits for the round to end */
-		bool any;
+		bool sampling;     /* waits for the round to end */
+		bool any, stopped; /* a row was sent, or left out as such */
 	} list;
 	struct attach *chan[CONS_CHANS];
 };

@@ -145,28 +145,36 @@ view_sampled(struct cons *c, uint32_t seq)
 /* ---- lists ---- */
 
 static bool
-list_wants(const struct client *cl, const struct cvm *v)
+list_names(const struct client *cl, const struct cvm *v)
 {
 	const struct vm_ref *ref = &cl->list.vm;
 
-	if (v->row.id <= cl->list.after_id)
-		return (false);
-	if ((cl->list.flags & LIST_RUNNING) &&
-	    (v->row.state == VM_STOPPED || v->row.state == VM_WAITING))
-		return (false);
 	if (ref->id != 0)
 		return (v->row.id == ref->id);
 	return (ref->name[0] == '\0' || strcmp(ref->name, v->row.name) == 0);
 }
 
+static bool
+list_wants(struct client *cl, const struct cvm *v)
+{
+	if (v->row.id <= cl->list.after_id || !list_names(cl, v))
+		return (false);
+	if ((cl->list.flags & LIST_RUNNING) == 0 ||
+	    (v->row.state != VM_STOPPED && v->row.state != VM_WAITING))
+		return (true);
+	cl->list.stopped = true;
+	return (false);
+}
+
 static void
 list_end(struct client *cl)
 {
+	bool none = !cl->list.any && !cl->list.stopped;
 	struct err e;
 
-	if (!cl->list.any && cl->list.vm.id != 0)
+	if (none && cl->list.vm.id != 0)
 		err_set(&e, ENOENT, "no vm with id %u", cl->list.vm.id);
-	else if (!cl->list.any && cl->list.vm.name[0] != '\0')
+	else if (none && cl->list.vm.name[0] != '\0')
 		err_set(&e, ENOENT, "no vm named %s", cl->list.vm.name);
 	else {
 		peer_ok(cl->peer, cl->list.reqno);

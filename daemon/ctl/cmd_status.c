@@ -12,7 +12,7 @@
 enum { JSON = 1u << 0, RUNNING = 1u << 1, MORE = 1u << 2 };
 
 struct show {
-	bool json, more, headed;
+	bool json, more, headed, any;
 	int64_t now_s;
 	struct err *e;
 	int result;
@@ -35,6 +35,7 @@ status_row(void *arg, const struct msg *m)
 
 	if (m->type != MSG_VM_ROW)
 		return;
+	show->any = true;
 	if (show->json) {
 		if (fmt_row_json(stdout, row) == -1)
 			show->result = err_set(
@@ -68,7 +69,10 @@ status_run(struct ctl *ctl, int argc, char **argv, struct err *e)
 	if (client_call(ctl->client, MSG_LIST, &m, sizeof(m), status_row, &show,
 		e) == -1)
 		return (-1);
-	status_head(&show);
+	if (argc == 1 && !show.any)
+		ctl_note("vm %s is not running", argv[0]);
+	else
+		status_head(&show);
 	if (fflush(stdout) == EOF)
 		return (err_errno(e, "standard output"));
 	return (show.result);

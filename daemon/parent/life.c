@@ -241,6 +241,15 @@ vm_cause(const struct vment *v, char *buf, size_t len)
 		    r->status, strsignal(r->status));
 }
 
+int
+vm_result(const struct vment *v, struct err *e)
+{
+	if (v->reason[0] == '\0')
+		return (0);
+	return (
+	    err_set(e, ECHILD, "vm %s failed: %s", v->conf.name, v->reason));
+}
+
 void
 vm_settle(struct vment *v)
 {
@@ -274,7 +283,7 @@ void
 vm_gone(struct vment *v)
 {
 	struct parent *p = v->p;
-	struct err err = { .code = ECANCELED };
+	struct err result, err = { .code = ECANCELED };
 	bool was_starting = v->state == VM_STARTING;
 	char cause[ERR_TEXT_BYTES];
 
@@ -295,6 +304,8 @@ vm_gone(struct vment *v)
 	    sizeof(err.text));
 	vm_answer(v, WAIT_START, &err, NULL);
 	vm_answer(v, WAIT_END, NULL, NULL);
+	vm_answer(
+	    v, WAIT_RESULT, vm_result(v, &result) == -1 ? &result : NULL, NULL);
 	vm_answer_state(v);
 	if (v->configured && !v->leaves)
 		vm_changed(v);

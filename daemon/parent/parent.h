@@ -24,7 +24,13 @@ struct event_base;
 struct parent;
 
 /* A request of a client that is answered later; gone when control dies. */
-enum wait_for { WAIT_START, WAIT_END, WAIT_PAUSED, WAIT_RUNNING };
+enum wait_for {
+	WAIT_START,
+	WAIT_END,    /* however it ends */
+	WAIT_RESULT, /* and how */
+	WAIT_PAUSED,
+	WAIT_RUNNING,
+};
 struct waiter {
 	TAILQ_ENTRY(waiter) entry;
 	uint32_t reqno;
@@ -156,6 +162,8 @@ void vm_gone(struct vment *); /* vmm has said all it knows */
 int vm_stop(struct vment *, uint32_t grace_ms, bool force, struct err *);
 int vm_op(struct vment *, enum vm_op, struct err *);
 void vm_wait(struct vment *, uint32_t reqno, enum wait_for);
+/* Of its last run: -1 with why, when that failed. */
+int vm_result(const struct vment *, struct err *);
 void vm_kill(struct vment *);
 /* No process: what it ran with for once, or until its end, is over. */
 void vm_settle(struct vment *);

@@ -279,10 +279,13 @@ on_wait(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	v = find_allowed(parent_of(ctx), &m->vm, &m->cred, PERM_WAIT, e);
 	if (v == NULL)
 		return (-1);
-	if (!vm_runs(v))
-		peer_ok(from, msg->reqno);
-	else
-		vm_wait(v, msg->reqno, WAIT_END);
+	if (vm_runs(v)) {
+		vm_wait(v, msg->reqno, WAIT_RESULT);
+		return (0);
+	}
+	if (vm_result(v, e) == -1)
+		return (-1);
+	peer_ok(from, msg->reqno);
 	return (0);
 }
 

@@ -71,6 +71,25 @@ wait_ends() {
 	not vm_says resets failed
 }
 
+# Waiting for one that fails tells how; one that does not run, how it ended.
+wait_fails() {
+	vmctl start obeys
+	not vmctl wait obeys 2>"$T/said" &
+	waiter=$!
+	alive "$waiter"
+	kill -KILL "$(vm_pid obeys)"
+	wait "$waiter"
+	grep -q 'vm obeys failed: its process was killed by signal 9' "$T/said"
+	not vmctl wait obeys 2>"$T/said"
+	grep -q 'signal 9' "$T/said"
+	vmctl start obeys
+	vmctl stop -fw obeys
+	vmctl wait obeys
+	equal "$(vmctl status -r obeys 2>&1)" 'vmctl: vm obeys is not running'
+	not vmctl status -r nobody 2>"$T/said"
+	grep -q 'no vm named nobody' "$T/said"
+}
+
 # Answered when it is so: what comes next may count on it.
 pauses() {
 	vmctl start obeys
@@ -161,6 +180,7 @@ check 'stop: a deaf guest is powered off after its time' stop_deaf
 check 'stop -f asks nobody' stop_force
 check 'stop -w returns when it is gone' stop_and_wait
 check 'wait ends with the guest' wait_ends
+check 'wait tells of a guest that failed' wait_fails
 check 'pause and unpause are answered when it is so' pauses
 check 'a reset restarts in place' reset_in_place
 check 'a triple fault restarts in place' triple_fault

@@ -234,6 +234,50 @@ test_writer(void)
 	play_teardown();
 }
 
+/* Who leaves passes the keyboard on, with its credit; not to a mere watcher. */
+static void
+test_next_writer(void)
+{
+	struct wire cl[4];
+	struct wire_msg m;
+	struct play_vm vm;
+	int i;
+
+	play_setup();
+	play_vm_open(&vm, 1, "one");
+	for (i = 0; i < 4; i++) {
+		play_client(&cl[i]);
+		REQUIRE(play_attach(
+		    &cl[i], 1, 0, i == 1 ? 0 : CONS_WRITE, ALL_CREDIT, 0, &m));
+		CHECK_EQ(m.attached.writer, i == 0);
+	}
+	wire_send_chunk(&cl[0], MSG_CONS_INPUT, 0, "abc", 3);
+	REQUIRE(wire_expect(&vm.link, MSG_CONS_INPUT, &m));
+	wire_close(&cl[0]);
+	do
+		REQUIRE(wire_expect(&cl[2], MSG_CONS_PEERS, &m));
+	while (!m.peers.you_write);
+	CHECK_EQ(m.peers.n, 3);
+	CHECK(!m.peers.peer[0].writer && m.peers.peer[1].writer);
+	REQUIRE(wire_expect(&cl[2], MSG_CONS_INPUT_CREDIT, &m));
+	CHECK_EQ(m.credit.bytes, CONS_INPUT_BYTES - 3);
+	wire_send_chunk(&cl[2], MSG_CONS_INPUT, 0, "mine", 4);
+	REQUIRE(wire_expect(&vm.link, MSG_CONS_INPUT, &m));
+	CHECK_EQ(m.chunk.len, 4);
+	wire_close(&cl[2]);
+	do
+		REQUIRE(wire_expect(&cl[3], MSG_CONS_PEERS, &m));
+	while (!m.peers.you_write);
+	wire_close(&cl[3]);
+	do
+		REQUIRE(wire_expect(&cl[1], MSG_CONS_PEERS, &m));
+	while (m.peers.n > 1);
+	CHECK_EQ(m.peers.you_write, 0);
+	wire_close(&cl[1]);
+	play_vm_close(&vm);
+	play_teardown();
+}
+
 /* Input beyond the credit is refused, not queued; credit comes back. */
 static void
 test_input_credit(void)
@@ -899,6 +943,7 @@ static const struct tap_case cases[] = {
 	{ "control: a console that is about to come", test_held },
 	{ "control: credit in small pieces", test_credit },
 	{ "control: one writer, many watchers", test_writer },
+	{ "control: the next writer", test_next_writer },
 	{ "control: input credit", test_input_credit },
 	{ "control: last words before the close", test_end },
 	{ "control: history of a stopped vm", test_history_of_stopped },
