@@ -226,25 +226,30 @@ fill(struct vio *v, struct blk_queue *bq, struct vq *q)
 	return (more);
 }
 
-/* The ring is looked at again whenever some that are in flight have ended. */
+/*
+ * The ring is looked at again whenever some have ended, until it is empty: a
+ * guest that is quick enough need not notify, which is dear to it.
+ */
 static void
 blk_kick(struct vio *v, struct vq *q)
 {
 	struct blk *b = v->state;
 	struct blk_queue *bq = &b->queue[q - v->vq];
+	bool busy;
 	int more = 1;
 
 	bq->stuck.code = 0;
 	do {
 		if (more != -1 && bq->stuck.code == 0)
 			more = fill(v, bq, q);
-		if (bq->ntodo + bq->nflying > 0)
+		busy = bq->ntodo + bq->nflying > 0;
+		if (busy)
 			blk_run(v, q);
 		if (bq->pushed)
 			v->carrier->signal(v, q);
 		bq->pushed = false;
 		figures(b->page, &bq->sum);
-	} while (bq->nflying > 0 || (more == 1 && bq->stuck.code == 0));
+	} while (busy);
 	if (more == -1)
 		v->carrier->needs_reset(v);
 	else if (bq->stuck.code != 0)
