@@ -63,6 +63,15 @@ vhu_back_new(const struct vio_ops *ops, unsigned nqueues, struct err *e)
 }
 
 int
+vhu_back_prepare(struct vhu_back *b, const struct vio_conf *conf, struct err *e)
+{
+	const struct vio_ops *ops = b->vio.ops;
+
+	b->opened = true; /* as far as close() is concerned */
+	return (ops->prepare == NULL ? 0 : ops->prepare(&b->vio, conf, e));
+}
+
+int
 vhu_back_open(struct vhu_back *b, const struct vio_conf *conf, struct err *e)
 {
 	const struct vio_ops *ops = b->vio.ops;

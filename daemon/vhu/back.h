@@ -23,6 +23,8 @@ struct vhu_back;
  */
 struct vhu_back *vhu_back_new(
     const struct vio_ops *, unsigned nqueues, struct err *);
+/* Before the sandbox is shut: vio_ops.prepare(), with what open() gets. */
+int vhu_back_prepare(struct vhu_back *, const struct vio_conf *, struct err *);
 /* Open the device itself.  Borrows the page for good. */
 int vhu_back_open(struct vhu_back *, const struct vio_conf *, struct err *);
 /*

@@ -22,6 +22,7 @@ devproc_serve(const struct vio_ops *ops, const struct sandbox_filter *filter,
 	struct vhu_back *b;
 
 	if ((b = vhu_back_new(ops, conf->conf->nqueues, e)) != NULL &&
+	    vhu_back_prepare(b, conf, e) == 0 &&
 	    sandbox_filter_enter_all(filter, e) == 0 &&
 	    vhu_back_open(b, conf, e) == 0 && vhu_back_serve(b, sock, e) == 0)
 		return (0);
