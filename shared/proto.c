@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "shared/devpage.h"
 #include "shared/imsg.h"
 #include "shared/proto.h"
 #include "shared/ring.h"
@@ -22,6 +23,7 @@ static int
 rule_start(const void *body, struct err *e)
 {
 	const struct msg_start *m = body;
+	uint32_t i;
 
 	if (((m->set & START_MEMORY) != 0) != (m->mem_bytes != 0))
 		return (err_set(e, EINVAL,
@@ -30,6 +32,9 @@ rule_start(const void *body, struct err *e)
 	if (((m->set & START_CPUS) != 0) != (m->ncpus != 0))
 		return (err_set(e, EINVAL,
 		    "ncpus is %u, and set says otherwise", m->ncpus));
+	for (i = 0; i < m->ndisks; i++)
+		if (m->disk[i].path[0] == '\0')
+			return (err_set(e, EINVAL, "disk %u has no path", i));
 	if ((m->set & START_CMDLINE) == 0 && m->cmdline[0] != '\0')
 		return (err_set(e, EINVAL, "cmdline, and set says otherwise"));
 	return (0);
@@ -152,15 +157,20 @@ static const struct msg_field fields_stop[] = {
 	CRED(stop), REF(stop), BITS(stop, flags, STOP_FORCE | STOP_WAIT),
 	NUM(stop, grace_ms, 0, GRACE_MAX_MS),
 };
+#define START_DISK(n)							\
+	NUM(start, disk[n].format, 0, 2),				\
+	FIELD(start, disk[n].path, FIELD_PATH, 0, 0)
+_Static_assert(START_DISKS_MAX == 4, "a START_DISK each");
 static const struct msg_field fields_start[] = {
 	CRED(start), REF(start),
 	BITS(start, set, START_MEMORY | START_CPUS | START_CMDLINE),
 	NUM(start, ncpus, 0, VM_CPUS_MAX),
 	NUM(start, mem_bytes, 0, MEM_MAX_BYTES),
-	NUM(start, ndisks, 0, 64), NUM(start, nifs, 0, 64),
+	NUM(start, ndisks, 0, START_DISKS_MAX), NUM(start, nifs, 0, 64),
 	BOOL(start, local), NUM(start, bootdev, 0, 3),
 	NAME_OPT(start, template_name),
-	STR(start, disk), STR(start, cdrom), STR(start, cmdline),
+	START_DISK(0), START_DISK(1), START_DISK(2), START_DISK(3),
+	STR(start, cdrom), STR(start, cmdline),
 	RULE("set", rule_start),
 };
 static const struct msg_field fields_lend[] = {
@@ -179,24 +189,37 @@ static const struct msg_field fields_verbose[] = {
 	CRED(verbose), BOOL(verbose, level),
 };
 static const struct msg_field fields_list[] = {
-	REF_OPT(list), BITS(list, flags, LIST_RUNNING),
+	REF_OPT(list), BITS(list, flags, LIST_RUNNING | LIST_DEVS),
 };
 static const struct msg_field fields_row[] = {
 	ID(row), NUM(row, state, 0, VM_NSTATES - 1),
 	BITS(row, flags, ROW_DISABLED | ROW_CONFIGURED | ROW_FAILED),
-	NUM(row, ncpus, 0, VM_CPUS_MAX),
-	NAME(row, name), TEXT(row, reason),
+	NUM(row, ncpus, 0, VM_CPUS_MAX), NUM(row, ndevs, 0, VM_DEVS_MAX),
+	NAME(row, name), TEXT(row, reason), PAD(row, pad),
 };
 static const struct msg_field fields_gone[] = {
 	ID(gone), NAME(gone, name), TEXT(gone, reason),
 };
 static const struct msg_field fields_subscribe[] = {
-	BITS(subscribe, what, SUB_ROWS | SUB_FIGURES | SUB_EVENTS),
+	BITS(subscribe, what, SUB_ROWS | SUB_FIGURES | SUB_EVENTS | SUB_DEVS),
 	NUM(subscribe, interval_ms, 0, 60000),
 	RULE("interval_ms", rule_subscribe),
 };
 static const struct msg_field fields_figures[] = {
 	ID(figures), NUM(figures, ncpus, 0, VM_CPUS_MAX),
+};
+static const struct msg_field fields_dev_row[] = {
+	ID(dev_row), NUM(dev_row, index, 0, VM_DEVS_MAX - 1),
+	NUM(dev_row, nqueues, 0, 16),
+	NUM(dev_row, kind, 1, DEV_KINDS_MAX),
+	NUM(dev_row, state, 0, DEV_NSTATES - 1),
+	BITS(dev_row, flags, DEV_READONLY | DEV_DIRECT),
+	TEXT(dev_row, name), TEXT(dev_row, format), TEXT(dev_row, serial),
+	TEXT(dev_row, path), TEXT(dev_row, reason), PAD(dev_row, pad),
+};
+static const struct msg_field fields_dev_figures[] = {
+	ID(dev_figures), NUM(dev_figures, index, 0, VM_DEVS_MAX - 1),
+	NUM(dev_figures, kind, 1, DEV_KINDS_MAX), PAD(dev_figures, pad),
 };
 static const struct msg_field fields_event[] = {
 	BOOL(event, bad), NAME_OPT(event, name), TEXT(event, text),
@@ -285,10 +308,10 @@ static const struct msg_field fields_page_dev[] = {
 /* Fixed width means that these numbers are the same everywhere. */
 #define SIZE(s, n) _Static_assert(sizeof(struct msg_##s) == (n), #s)
 SIZE(cred, 140); SIZE(empty, 0); SIZE(err, 256); SIZE(hello, 64);
-SIZE(level, 4); SIZE(ref, 208); SIZE(stop, 216); SIZE(start, 4408);
+SIZE(level, 4); SIZE(ref, 208); SIZE(stop, 216); SIZE(start, 7496);
 SIZE(lend, 152); SIZE(lent, 4);
 SIZE(started, 40); SIZE(load, 1164); SIZE(reset, 144); SIZE(verbose, 144);
-SIZE(list, 72); SIZE(row, 384); SIZE(gone, 320); SIZE(subscribe, 8);
+SIZE(list, 72); SIZE(row, 392); SIZE(gone, 320); SIZE(subscribe, 8);
 SIZE(figures, 136); SIZE(event, 336); SIZE(attach, 88); SIZE(attached, 32);
 SIZE(chan, 4); SIZE(credit, 8); SIZE(gap, 24); SIZE(cons_peer, 8);
 SIZE(cons_peers, 272); SIZE(cons_closed, 260); SIZE(chunk, 16);
@@ -296,7 +319,9 @@ SIZE(logline, 8); SIZE(vm_spec, 2152); SIZE(vm_fd, 8); SIZE(vm_go, 40);
 SIZE(vm_op, 12); SIZE(vm_event, 308); SIZE(reaped, 16);
 SIZE(rendezvous, 40); SIZE(attached_vm, 80); SIZE(page, 8); SIZE(sample, 4);
 SIZE(vm_channel, 4); SIZE(vm_dev, 32); SIZE(page_dev, 16);
+SIZE(dev_row, 1376); SIZE(dev_figures, 600);
 
+_Static_assert(DEV_HIST == DEVPAGE_HIST, "histograms");
 _Static_assert(sizeof(struct msg_chunk) + CONS_DATA_BYTES +
     sizeof(struct imsg_hdr) <= MAX_IMSGSIZE, "CONS_DATA");
 #define MSG(id, body, from, fd, kind)					\

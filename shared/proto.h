@@ -164,6 +164,12 @@ struct msg_lent {
 #define START_MEMORY 0x1 /* set: which fields count */
 #define START_CPUS 0x2
 #define START_CMDLINE 0x4
+#define START_DISKS_MAX 4
+/* Opened by the parent, with the rights of who asks. */
+struct msg_start_disk {
+	uint32_t format; /* enum conf_format: 0 not said, 1 raw, 2 qcow2 */
+	char path[PATH_BYTES];
+};
 struct msg_start {
 	struct msg_cred cred;
 	struct vm_ref vm;
@@ -171,10 +177,12 @@ struct msg_start {
 	uint32_t ncpus;
 	uint64_t mem_bytes;
 	uint32_t kernel, initrd; /* loans that hold them; 0: as vm.conf says */
-	/* -B, -c, -d, -i, -L, -n, -r, -t: their settings by name, to be refused by name */
-	uint32_t ndisks, nifs, local, bootdev; /* bootdev: 0 none, else 1..3 */
+	uint32_t ndisks;         /* -d: beside those of vm.conf, for this run */
+	/* -B, -i, -L, -n, -r, -t: settings to be refused by name */
+	uint32_t nifs, local, bootdev; /* bootdev: 0 none, else 1..3 */
 	char template_name[VM_NAME_BYTES];
-	char disk[PATH_BYTES], cdrom[PATH_BYTES];
+	struct msg_start_disk disk[START_DISKS_MAX];
+	char cdrom[PATH_BYTES];
 	char cmdline[VM_CMDLINE_BYTES];
 };
 
@@ -203,6 +211,7 @@ struct msg_verbose {
 };
 
 #define LIST_RUNNING 0x1
+#define LIST_DEVS 0x2 /* after each row its DEV_ROWs and DEV_FIGURES */
 struct msg_list {
 	struct vm_ref vm; /* both empty: all */
 	uint32_t flags;
@@ -220,8 +229,10 @@ struct msg_row {
 	int64_t started_s;       /* CLOCK_REALTIME; 0: not running */
 	uint64_t console_bytes;  /* written since the start */
 	uint32_t console_ring;   /* its size in bytes */
+	uint32_t ndevs;          /* DEV_ROWs it has */
 	char name[VM_NAME_BYTES];
 	char reason[ERR_TEXT_BYTES];
+	uint32_t pad;
 };
 
 struct msg_gone {
@@ -233,6 +244,7 @@ struct msg_gone {
 #define SUB_ROWS 0x1    /* VM_ROW and VM_GONE as things change */
 #define SUB_FIGURES 0x2 /* VM_FIGURES every interval, running VMs only */
 #define SUB_EVENTS 0x4  /* EVENT */
+#define SUB_DEVS 0x8    /* DEV_ROW, and with SUB_FIGURES DEV_FIGURES */
 struct msg_subscribe {
 	uint32_t what;        /* 0: nothing any more */
 	uint32_t interval_ms; /* 200..60000 */
@@ -245,6 +257,46 @@ struct msg_figures {
 	uint64_t resident_bytes;
 	uint64_t console_bytes;
 	uint64_t exits[EXIT_N];
+};
+
+/* A device that has a process, or would have. */
+enum dev_state {
+	DEV_ENDED, /* its VM does not run */
+	DEV_UP,
+	DEV_HUNG,  /* does not answer, or does not go on */
+	DEV_STUCK, /* a request waits for the host: the VM is paused */
+	DEV_DOWN,  /* its process died and is being replaced */
+	DEV_LOST,  /* died too often: the VM is paused */
+	DEV_NSTATES
+};
+const char *dev_state_name(uint32_t state); /* "up"; "?" out of range */
+#define DEV_READONLY 0x1
+#define DEV_DIRECT 0x2
+#define DEV_SERIAL_BYTES 24 /* with NUL */
+struct msg_dev_row {
+	uint32_t id, index; /* of the VM; < its ndevs */
+	uint32_t kind, state, flags;
+	uint32_t nqueues;    /* at most, one thread each; 0: not running */
+	uint32_t pid;        /* 0: no process */
+	uint32_t replaced;   /* processes before this one */
+	uint64_t size_bytes; /* of the image; 0: not known */
+	char name[DEV_NAME_BYTES]; /* "blk0" */
+	char format[DEV_NAME_BYTES];
+	char serial[DEV_SERIAL_BYTES];
+	char path[PATH_BYTES];
+	char reason[ERR_TEXT_BYTES]; /* of any state but up */
+	uint32_t pad;
+};
+
+#define DEV_HIST 32
+struct msg_dev_figures { /* since the start of the VM */
+	uint32_t id, index, kind, pad;
+	uint64_t now_ns; /* CLOCK_MONOTONIC of the sample */
+	uint64_t reads, writes, flushes, discards, errors;
+	uint64_t read_bytes, write_bytes;
+	uint64_t inflight; /* requests now */
+	/* [n]: how many took 2^n to 2^(n+1) - 1 us; [0]: 0 us too */
+	uint64_t flush_hist[DEV_HIST], io_hist[DEV_HIST];
 };
 
 struct msg_event {

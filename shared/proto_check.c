@@ -32,6 +32,21 @@ vm_state_name(uint32_t state)
 }
 
 const char *
+dev_state_name(uint32_t state)
+{
+	static const char *const names[DEV_NSTATES] = {
+		[DEV_ENDED] = "ended",
+		[DEV_UP] = "up",
+		[DEV_HUNG] = "hung",
+		[DEV_STUCK] = "stuck",
+		[DEV_DOWN] = "down",
+		[DEV_LOST] = "lost",
+	};
+
+	return (name_of(names, DEV_NSTATES, state));
+}
+
+const char *
 start_step_name(uint32_t step)
 {
 	static const char *const names[STEP_N] = {

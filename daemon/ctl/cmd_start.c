@@ -18,7 +18,6 @@
 #include "shared/size.h"
 #include "shared/str.h"
 
-#define DISKS_MAX 64
 #define NICS_MAX 64
 
 struct start {
@@ -52,19 +51,22 @@ static int
 opt_disk(struct start *s, const char *arg, struct err *e)
 {
 	static const char *const formats[] = { "raw:", "qcow2:" };
-	char path[PATH_BYTES];
+	struct msg_start_disk *d;
 	const char *name = arg;
-	size_t i;
+	uint32_t i;
 
+	if (s->m.ndisks == START_DISKS_MAX)
+		return (
+		    err_set(e, EINVAL, "more than %d disks", START_DISKS_MAX));
+	d = &s->m.disk[s->m.ndisks];
 	for (i = 0; i < 2; i++)
-		if (strncmp(arg, formats[i], strlen(formats[i])) == 0)
+		if (strncmp(arg, formats[i], strlen(formats[i])) == 0) {
 			name = arg + strlen(formats[i]);
-	if (s->m.ndisks == DISKS_MAX)
-		return (err_set(e, EINVAL, "more than %d disks", DISKS_MAX));
-	if (image_path(path, sizeof(path), "disk", name, e) == -1)
+			d->format = i + 1;
+		}
+	if (image_path(d->path, sizeof(d->path), "disk", name, e) == -1)
 		return (-1);
-	if (s->m.ndisks++ == 0)
-		memcpy(s->m.disk, path, sizeof(s->m.disk));
+	s->m.ndisks++;
 	return (0);
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/parent/conf.h"
+#include "daemon/parent/conf_int.h"
 
 /* One plain key's default into the object that has it. */
 static void
@@ -87,6 +87,19 @@ conf_vm_init(struct conf_vm *vm)
 	memset(vm, 0, sizeof(*vm));
 	conf_defaults(CONF_SCOPE_VM, vm);
 	vm->allow_owner.gid = CONF_NONE;
+}
+
+void
+conf_disk_init(struct conf_disk *d)
+{
+	memset(d, 0, sizeof(*d));
+	conf_defaults(CONF_SCOPE_DISK, d);
+}
+
+bool
+conf_text_ok(const char *text)
+{
+	return (cp_text_ok(text));
 }
 
 const struct conf_vm *

@@ -201,6 +201,11 @@ extern const struct conf_keys conf_keys[CONF_NSCOPES];
 /* NULL if there is none. */
 const struct conf_key *conf_key_find(enum conf_scope, const char *name);
 
+/* With its defaults. */
+void conf_disk_init(struct conf_disk *);
+/* No control character, and nothing that a file could not hold. */
+bool conf_text_ok(const char *);
+
 /* ---- parse ---- */
 
 enum conf_level {

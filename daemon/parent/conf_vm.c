@@ -290,8 +290,7 @@ nic_parse(struct conf_parser *p, bool local)
 static int
 disk_parse(struct conf_parser *p, struct conf_vm *vm, struct conf_disk *d)
 {
-	memset(d, 0, sizeof(*d));
-	conf_defaults(CONF_SCOPE_DISK, d);
+	conf_disk_init(d);
 	if (cp_path(p, "disk", false, d->path, sizeof(d->path)) == -1)
 		return (-1);
 	vm->ndisks++;

@@ -144,7 +144,7 @@ host_files(struct err *e)
 }
 
 int
-host_files_for(unsigned nvms, struct err *e)
+host_files_for(unsigned nvms, unsigned ndevs, struct err *e)
 {
 	struct rlimit rl;
 	uint64_t most;
@@ -159,6 +159,13 @@ host_files_for(unsigned nvms, struct err *e)
 		    "too many open files: their limit of %llu is enough for "
 		    "%llu running vms (ulimit -n, or LimitNOFILE= of the unit)",
 		    (unsigned long long)rl.rlim_cur, (unsigned long long)most));
+	if (nvms + (uint64_t)ndevs * HOST_FILES_DEV >
+	    rl.rlim_cur - HOST_FILES_BASE)
+		return (err_set(e, EMFILE,
+		    "too many open files: their limit of %llu is not enough "
+		    "for %u disks of %u running vms (ulimit -n, or "
+		    "LimitNOFILE= of the unit)",
+		    (unsigned long long)rl.rlim_cur, ndevs, nvms));
 	return (0);
 }
 

@@ -15,10 +15,11 @@ struct parent;
 /* Too few fds would fail us somewhere in between: refuse them at the start. */
 #define HOST_FILES_MIN 64
 #define HOST_FILES_BASE 32
-#define HOST_FILES_VM 3 /* what one takes in control, the most of all */
+#define HOST_FILES_VM 3  /* what one takes in control, the most of all */
+#define HOST_FILES_DEV 3 /* what a device takes here: process, page, image */
 int host_files(struct err *);
 /* Of that many VMs none must take the fd that a client needs. */
-int host_files_for(unsigned nvms, struct err *);
+int host_files_for(unsigned nvms, unsigned ndevs, struct err *);
 void host_notify(const char *text);
 /* shmem_enabled: never -> advise, unless vm.conf says no. */
 void host_hugepages(const struct conf *);

@@ -90,6 +90,7 @@ vm_died(int fd, short what, void *arg)
 	    v->reaped.status == SIGKILL && !v->killed && host_oom_killed();
 	event_del(v->ev_pidfd);
 	event_del(v->ev_kill);
+	vmdev_end(v);
 	if (p->vmm.peer == NULL ||
 	    peer_send(p->vmm.peer, MSG_VM_REAPED, 0, NULL, &v->reaped,
 		sizeof(v->reaped)) == -1)
@@ -211,15 +212,11 @@ vm_forget_waiters(struct parent *p)
 		}
 }
 
-/* Why it ended, in words, when its process did not say; "" when all is well. */
-static void
-vm_cause(const struct vment *v, char *buf, size_t len)
+void
+proc_cause(const struct msg_reaped *r, char *buf, size_t len)
 {
-	const struct msg_reaped *r = &v->reaped;
-
 	buf[0] = '\0';
-	if (v->killed || v->powered_off ||
-	    (r->code == CLD_EXITED && r->status == 0))
+	if (r->code == CLD_EXITED && r->status == 0)
 		return;
 	if (r->code == 0)
 		snprintf(buf, len,
@@ -250,9 +247,19 @@ vm_result(const struct vment *v, struct err *e)
 	    err_set(e, ECHILD, "vm %s failed: %s", v->conf.name, v->reason));
 }
 
+/* Why it ended, in words, when its process did not say; "" when all is well. */
+static void
+vm_cause(const struct vment *v, char *buf, size_t len)
+{
+	buf[0] = '\0';
+	if (!v->killed && !v->powered_off)
+		proc_cause(&v->reaped, buf, len);
+}
+
 void
 vm_settle(struct vment *v)
 {
+	v->asked_disks = 0;
 	if (v->later == NULL)
 		return;
 	v->conf = *v->later;
@@ -265,6 +272,7 @@ static void
 vm_clear_run(struct vment *v)
 {
 	vm_unwatch(v);
+	vmdev_clear(v);
 	record_remove(v);
 	v->state = VM_STOPPED;
 	v->pid = 0;
@@ -274,6 +282,7 @@ vm_clear_run(struct vment *v)
 	v->started_s = 0;
 	v->restarts = 0;
 	v->failed = v->powered_off = v->killed = v->stop_asked = false;
+	v->gone = v->dev_failed = false;
 	memset(v->token, 0, sizeof(v->token));
 	memset(&v->reaped, 0, sizeof(v->reaped));
 	vm_settle(v);
@@ -287,6 +296,11 @@ vm_gone(struct vment *v)
 	bool was_starting = v->state == VM_STARTING;
 	char cause[ERR_TEXT_BYTES];
 
+	v->gone = true;
+	if (v->ev_gone != NULL)
+		event_del(v->ev_gone);
+	if (!vmdev_ended(v))
+		return; /* its images are free when they have ended */
 	if (!v->failed) {
 		vm_cause(v, cause, sizeof(cause));
 		strlcpy(v->reason, cause, sizeof(v->reason));
@@ -307,9 +321,10 @@ vm_gone(struct vment *v)
 	vm_answer(
 	    v, WAIT_RESULT, vm_result(v, &result) == -1 ? &result : NULL, NULL);
 	vm_answer_state(v);
-	if (v->configured && !v->leaves)
+	if (v->configured && !v->leaves) {
 		vm_changed(v);
-	else
+		vmdev_rows(v);
+	} else
 		vmtab_remove(v, v->reason);
 	parent_maybe_end(p);
 }
@@ -353,8 +368,20 @@ vm_event(struct vment *v, const struct msg_vm_event *ev)
 			    v->p, v, false, "%s", vm_state_name(ev->state));
 		v->state = ev->state;
 		v->restarts = ev->restarts;
+		if (v->state == VM_RUNNING)
+			vmdev_running(v);
 		vm_answer_state(v);
 		break;
+	case WHAT_DEV_STUCK:
+		v->state = VM_PAUSED;
+		vmdev_event(v, ev);
+		vm_answer_state(v);
+		break;
+	case WHAT_DEV_HUNG:
+	case WHAT_DEV_OK:
+	case WHAT_DEV_LOST:
+		vmdev_event(v, ev);
+		return;
 	case WHAT_RESET:
 		v->restarts = ev->restarts;
 		parent_event(v->p, v, false, "restarted: %s", ev->why.text);
@@ -366,7 +393,10 @@ vm_event(struct vment *v, const struct msg_vm_event *ev)
 		return;
 	case WHAT_FAILED:
 		v->failed = true;
-		strlcpy(v->reason, ev->why.text, sizeof(v->reason));
+		/* A device's own words tell more than that it does not answer. */
+		if (!v->dev_failed &&
+		    !vmdev_words(v, v->reason, sizeof(v->reason)))
+			strlcpy(v->reason, ev->why.text, sizeof(v->reason));
 		return;
 	case WHAT_GONE:
 		if (v->reaped.id != 0)
@@ -434,6 +464,8 @@ vm_op(struct vment *v, enum vm_op what, struct err *e)
 	if (what == OP_PAUSE && v->state == VM_PAUSED)
 		return (err_set(
 		    e, EINVAL, "vm %s is paused already", v->conf.name));
+	if (what == OP_UNPAUSE && vmdev_retry(v, e) == -1)
+		return (-1);
 	if (v->p->vmm.peer == NULL ||
 	    peer_send(v->p->vmm.peer, MSG_VM_OP, 0, NULL, &op, sizeof(op)) ==
 		-1)

@@ -182,6 +182,29 @@ boot_id(char *buf, size_t len)
 	buf[strcspn(buf, "\n")] = '\0';
 }
 
+/* Its devices, and with whose rights images are opened again. */
+static void
+record_devs(FILE *f, const struct vment *v)
+{
+	const struct msg_cred *c = &v->asker;
+	const struct vmdev *d;
+	unsigned i;
+
+	for (d = v->dev; d < v->dev + v->ndevs; d++)
+		fprintf(f,
+		    "dev %u %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+		    " %d %" PRIu32 "\n",
+		    d->index, (int)d->pid, d->pid_start, d->image_dev,
+		    d->image_ino, d->image_bytes, d->direct, d->replaced);
+	if (v->asked_disks == 0)
+		return;
+	fprintf(f, "asker %" PRIu32 " %" PRIu32 " %" PRIu32 " %" PRIu32,
+	    v->asked_disks, c->uid, c->gid, c->ngroups);
+	for (i = 0; i < c->ngroups; i++)
+		fprintf(f, " %" PRIu32, c->groups[i]);
+	fputc('\n', f);
+}
+
 /* Written whole or not at all: to a temporary name first. */
 int
 record_write(const struct vment *v, struct err *e)
@@ -208,7 +231,9 @@ record_write(const struct vment *v, struct err *e)
 	    v->pid_start, boot, v->started_s, v->starter);
 	for (i = 0; i < TOKEN_BYTES; i++)
 		fprintf(f, "%02x", v->token[i]);
-	fprintf(f, "\n--\n");
+	fputc('\n', f);
+	record_devs(f, v);
+	fprintf(f, "--\n");
 	conf_print_vm_ids(f, &v->conf);
 	bad = ferror(f);
 	if (fclose(f) == EOF || bad ||
@@ -236,6 +261,10 @@ struct record {
 	int64_t started_s;
 	char boot[64];
 	uint8_t token[TOKEN_BYTES];
+	struct vmdev dev[CONF_DISKS_MAX];
+	unsigned ndevs;
+	struct msg_cred asker;
+	uint32_t asked_disks;
 	const char *conf; /* into the text */
 };
 
@@ -255,6 +284,63 @@ record_token(const char *hex, uint8_t *token)
 }
 
 static int
+record_dev(const char *line, struct vmdev *d)
+{
+	int direct;
+
+	memset(d, 0, sizeof(*d));
+	if (sscanf(line,
+		"dev %u %d %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+		" %d %" SCNu32,
+		&d->index, &d->pid, &d->pid_start, &d->image_dev, &d->image_ino,
+		&d->image_bytes, &direct, &d->replaced) != 8 ||
+	    d->index >= CONF_DISKS_MAX)
+		return (-1);
+	d->direct = direct != 0;
+	return (0);
+}
+
+static int
+record_asker(const char *line, struct record *r)
+{
+	struct msg_cred *c = &r->asker;
+	uint32_t i;
+	int n = 0;
+
+	if (sscanf(line,
+		"asker %" SCNu32 " %" SCNu32 " %" SCNu32 " %" SCNu32 "%n",
+		&r->asked_disks, &c->uid, &c->gid, &c->ngroups, &n) != 4 ||
+	    n == 0 || c->ngroups > CRED_GROUPS)
+		return (-1);
+	line += n;
+	for (i = 0; i < c->ngroups; i++, line += n)
+		if (sscanf(line, " %" SCNu32 "%n", &c->groups[i], &n) != 1)
+			return (-1);
+	return (0);
+}
+
+/* The lines up to "--": what follows that; NULL: not ours. */
+static const char *
+record_more(const char *line, struct record *r)
+{
+	if (*line != '\n')
+		return (NULL);
+	while ((line = strchr(line, '\n')) != NULL) {
+		line++;
+		if (strncmp(line, "--\n", 3) == 0)
+			return (line + 2);
+		if (strncmp(line, "dev ", 4) == 0) {
+			if (r->ndevs == CONF_DISKS_MAX ||
+			    record_dev(line, &r->dev[r->ndevs++]) == -1)
+				return (NULL);
+		} else if (strncmp(line, "asker ", 6) != 0 ||
+		    record_asker(line, r) == -1)
+			return (NULL);
+	}
+	return (NULL);
+}
+
+static int
 record_parse(char *text, struct record *r, struct err *e)
 {
 	char hex[2 * TOKEN_BYTES + 1];
@@ -264,15 +350,31 @@ record_parse(char *text, struct record *r, struct err *e)
 	if (sscanf(text,
 		"vmd-record %u id %" SCNu32 " uid %" SCNu32 " pid %d start "
 		"%" SCNu64 " boot %63s started %" SCNd64 " by %" SCNu32
-		" token %64s --%n",
+		" token %64s%n",
 		&r->version, &r->id, &r->uid, &r->pid, &r->start, r->boot,
 		&r->started_s, &r->starter, hex, &n) != 9 ||
 	    n == 0 || r->version != RECORD_VERSION || r->id == 0 ||
 	    r->pid <= 1 || strlen(hex) != 2 * TOKEN_BYTES ||
-	    record_token(hex, r->token) == -1)
+	    record_token(hex, r->token) == -1 ||
+	    (r->conf = record_more(text + n, r)) == NULL)
 		return (err_set(e, EINVAL, "not a record of this vmd"));
-	r->conf = text + n;
 	return (0);
+}
+
+int
+pid_open(pid_t pid, uint64_t start, uid_t uid, struct err *e)
+{
+	int fd;
+
+	if ((fd = (int)syscall(SYS_pidfd_open, pid, 0)) == -1)
+		return (err_errno(e, "process %d", (int)pid));
+	/* Start times are hundredths of a second: the uid is the VM's own. */
+	if (pid_start_time(pid) != start || pid_uid(pid) != uid) {
+		close(fd);
+		return (err_set(
+		    e, ESRCH, "process %d is another one now", (int)pid));
+	}
+	return (fd);
 }
 
 /* The very process that the record speaks of, or -1. */
@@ -280,20 +382,34 @@ static int
 record_pidfd(const struct record *r, struct err *e)
 {
 	char boot[64];
-	int fd;
 
 	boot_id(boot, sizeof(boot));
 	if (strcmp(boot, r->boot) != 0)
 		return (err_set(e, ESRCH, "of an earlier boot"));
-	if ((fd = (int)syscall(SYS_pidfd_open, r->pid, 0)) == -1)
-		return (err_errno(e, "process %d", r->pid));
-	/* Start times are hundredths of a second: the uid is the VM's own. */
-	if (pid_start_time(r->pid) != r->start || pid_uid(r->pid) != r->uid) {
-		close(fd);
-		return (
-		    err_set(e, ESRCH, "process %d is another one now", r->pid));
+	return (pid_open(r->pid, r->start, r->uid, e));
+}
+
+/* Of its devices some may be gone: they get another process. */
+static int
+record_adopt_devs(struct vment *v, const struct record *r, struct err *e)
+{
+	struct err none;
+	unsigned i;
+	int fd, rc;
+
+	v->asker = r->asker;
+	v->asked_disks = r->asked_disks;
+	if (r->asked_disks > v->conf.ndisks || r->ndevs != v->conf.ndisks)
+		return (err_set(e, EINVAL, "disks do not agree"));
+	for (i = 0; i < r->ndevs; i++) {
+		fd =
+		    pid_open(r->dev[i].pid, r->dev[i].pid_start, v->uid, &none);
+		rc = vmdev_adopt(v, &r->dev[i], &fd, e);
+		fd_close(&fd);
+		if (rc == -1)
+			return (-1);
 	}
-	return (fd);
+	return (0);
 }
 
 static int
@@ -330,7 +446,8 @@ record_adopt(struct parent *p, const struct record *r, struct err *e)
 	v->starter = r->starter;
 	v->started_s = r->started_s;
 	memcpy(v->token, r->token, sizeof(v->token));
-	if ((rc = vm_watch(v, e)) == 0)
+	if ((rc = vm_watch(v, e)) == 0 &&
+	    (rc = record_adopt_devs(v, r, e)) == 0)
 		parent_event(p, v, false, "taken back, process %d", r->pid);
 out:
 	fd_close(&fd);

@@ -99,6 +99,7 @@ control_up(struct parent *p, struct child *c)
 
 	TAILQ_FOREACH(v, &p->vms, entry) {
 		vm_changed(v);
+		vmdev_rows(v);
 		if (vm_runs(v) && v->state != VM_STARTING)
 			link_control(v);
 	}

@@ -37,6 +37,35 @@ struct waiter {
 	enum wait_for what;
 };
 
+/* A device of a VM that a process of its own serves. */
+struct vmdev {
+	struct vment *v;
+	unsigned index;
+	uint32_t kind; /* enum dev_kind */
+	enum dev_state state;
+	char name[DEV_NAME_BYTES]; /* "blk0" */
+	const struct proc_desc *desc;
+	/* The image; its lock lives as long as we or the process have it. */
+	int image_fd; /* -1: an earlier vmd opened it */
+	uint64_t image_dev, image_ino, image_bytes;
+	bool direct; /* as it was opened */
+	uint32_t nqueues;
+	int page_fd; /* -1: an earlier vmd's */
+	struct devpage *page;
+	/* Its process; pidfd -1: none. */
+	pid_t pid;
+	uint64_t pid_start;
+	int pidfd;
+	bool ours; /* our child: waitid() works */
+	bool shot; /* we killed it, for not answering */
+	struct event *ev_pidfd;
+	struct event *ev_again; /* a new one; or, at the end, its last moment */
+	uint64_t started_ns;
+	unsigned quick; /* deaths soon after the start, in a row */
+	uint32_t replaced;
+	char reason[ERR_TEXT_BYTES]; /* for any state but up */
+};
+
 /* A VM: a row of the table, running or not. */
 struct vment {
 	TAILQ_ENTRY(vment) entry;
@@ -67,7 +96,14 @@ struct vment {
 	uint8_t token[TOKEN_BYTES];
 	bool failed, powered_off, killed; /* how it ended, so far */
 	bool stop_asked;
+	bool gone;       /* all but its device processes */
+	bool dev_failed; /* reason is a device's */
 	struct msg_reaped reaped;
+	struct vmdev *dev; /* ndevs of them; a disk's has the disk's index */
+	unsigned ndevs;
+	/* Who started it: the last asked_disks of conf are his wish. */
+	struct msg_cred asker;
+	uint32_t asked_disks;
 	TAILQ_HEAD(, waiter) waiters;
 };
 TAILQ_HEAD(vmhead, vment);
@@ -128,6 +164,7 @@ struct vment *vmtab_find(struct parent *, const struct vm_ref *);
 struct vment *vmtab_id(struct parent *, uint32_t id);
 bool vm_runs(const struct vment *); /* has a process */
 unsigned vmtab_running(const struct parent *);
+unsigned vmtab_devs(const struct parent *); /* of the running ones */
 void vm_row(const struct vment *, struct msg_row *);
 void vm_changed(struct vment *); /* tell control */
 /* A uid of the configured range that no running VM has. */
@@ -136,6 +173,41 @@ int vmtab_uid(struct parent *, uid_t *, struct err *);
 /* open.c: files whose bytes a guest will see */
 int open_image(const char *what, const char *path, const struct conf_owner *,
     int *fd, struct err *);
+/*
+ * For reading and, if it is not read-only, writing: with the owner's rights as
+ * above, or with those of an asker alone.  *direct: is it open so.
+ */
+int open_disk(const struct conf_disk *, const struct conf_owner *,
+    const struct msg_cred *asker, bool *direct, int *fd, struct err *);
+
+/* lock.c: or -1 with words that name who has it */
+int lock_image(const struct parent *, const char *path, int fd, bool readonly,
+    struct err *);
+
+/* vmdev.c: device processes */
+int vmdev_open(struct vment *, struct err *); /* images, locks, pages */
+/* Its process runs and vmm has its VM_NEW: make theirs, hand them over. */
+int vmdev_start(struct vment *, struct err *);
+void vmdev_event(struct vment *, const struct msg_vm_event *); /* WHAT_DEV_* */
+int vmdev_retry(struct vment *, struct err *); /* before it is unpaused */
+void vmdev_running(struct vment *);            /* it has been */
+void vmdev_end(struct vment *); /* its VM's process is dead: theirs follow */
+bool vmdev_ended(const struct vment *);
+void vmdev_clear(struct vment *);
+/* The words of one that failed to start, if there are any. */
+bool vmdev_words(const struct vment *, char *buf, size_t len);
+void vmdev_rows(const struct vment *); /* tell control */
+/* Of a record: the process an earlier vmd started, alive or not. */
+int vmdev_adopt(struct vment *, const struct vmdev *, int *pidfd, struct err *);
+
+/* vmdev_run.c: one process of a device */
+/* NULL page_fd and image_fd are -1 again after a failure. */
+int vmdev_page(struct vmdev *, struct err *);
+int vmdev_image(struct vmdev *, struct err *);
+int vmdev_spawn(struct vmdev *, struct err *);
+/* To the vm process, through vmm; gives *fd. */
+int vmdev_send(struct vmdev *, enum dev_fd, int *fd, struct err *);
+const struct conf_disk *vmdev_disk(const struct vmdev *);
 
 /* lend.c: kernels and initrds that a client brings */
 int lend(struct parent *, const struct msg_lend *, uint32_t *id, int *fd,
@@ -159,6 +231,8 @@ void vm_stagger_stop(struct parent *);
 int vm_watch(struct vment *, struct err *);
 void vm_event(struct vment *, const struct msg_vm_event *);
 void vm_gone(struct vment *); /* vmm has said all it knows */
+/* Why a process ended, in words; "" when it did what it should. */
+void proc_cause(const struct msg_reaped *, char *buf, size_t len);
 int vm_stop(struct vment *, uint32_t grace_ms, bool force, struct err *);
 int vm_op(struct vment *, enum vm_op, struct err *);
 void vm_wait(struct vment *, uint32_t reqno, enum wait_for);
@@ -179,6 +253,8 @@ void record_remove(const struct vment *);
 void record_take_back(struct parent *);
 /* 0 when there is no such process. */
 uint64_t pid_start_time(pid_t);
+/* The very process that started then, or -1. */
+int pid_open(pid_t, uint64_t start, uid_t, struct err *);
 
 /* request.c: what clients ask, through control; vmm's events */
 extern const struct msg_handler parent_from_control[], parent_from_vmm[];

@@ -98,12 +98,14 @@ apply(struct parent *p, const struct conf_action *a, const struct have *h,
 		v->configured = true;
 		v->leaves = false;
 		vm_changed(v);
+		vmdev_rows(v);
 		break;
 	case CONF_VM_ADD:
 		if ((v = vmtab_add(p, a->vm, e)) == NULL)
 			return (-1);
 		v->configured = true;
 		vm_changed(v);
+		vmdev_rows(v);
 		break;
 	case CONF_VM_LATER:
 		apply_later(v, a->vm);
@@ -111,6 +113,7 @@ apply(struct parent *p, const struct conf_action *a, const struct have *h,
 			break;
 		vm_settle(v); /* "vmctl load": its end was before */
 		vm_changed(v);
+		vmdev_rows(v);
 		break;
 	}
 	return (0);

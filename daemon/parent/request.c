@@ -75,9 +75,7 @@ start_unsupported(const struct msg_start *m, struct err *e)
 {
 	const char *what = NULL;
 
-	if (m->ndisks > 0)
-		what = "disks (-d)";
-	else if (m->nifs > 0)
+	if (m->nifs > 0)
 		what = "network interfaces (-i, -n)";
 	else if (m->local)
 		what = "local interfaces (-L)";
@@ -95,9 +93,36 @@ start_unsupported(const struct msg_start *m, struct err *e)
 	    what));
 }
 
-static void
-start_apply(struct conf_vm *c, const struct msg_start *m)
+/* Behind those of vm.conf. */
+static int
+start_disks(struct conf_vm *c, const struct msg_start *m, struct err *e)
 {
+	struct conf_disk *d;
+	uint32_t i;
+
+	if (m->ndisks + c->ndisks > CONF_DISKS_MAX)
+		return (err_set(e, EINVAL,
+		    "vm %s would have %u disks: %d is the most", c->name,
+		    m->ndisks + c->ndisks, CONF_DISKS_MAX));
+	for (i = 0; i < m->ndisks; i++) {
+		if (!conf_text_ok(m->disk[i].path))
+			return (err_set(e, EINVAL,
+			    "the path of disk %u holds a control character or "
+			    "ends in a backslash",
+			    i));
+		d = &c->disks[c->ndisks++];
+		conf_disk_init(d);
+		d->format = (uint8_t)m->disk[i].format;
+		strlcpy(d->path, m->disk[i].path, sizeof(d->path));
+	}
+	return (0);
+}
+
+static int
+start_apply(struct conf_vm *c, const struct msg_start *m, struct err *e)
+{
+	if (start_disks(c, m, e) == -1)
+		return (-1);
 	if (m->set & START_MEMORY)
 		c->memory = m->mem_bytes;
 	if (m->set & START_CPUS)
@@ -108,6 +133,7 @@ start_apply(struct conf_vm *c, const struct msg_start *m)
 		strlcpy(c->initrd, GIVEN, sizeof(c->initrd));
 	if (m->set & START_CMDLINE)
 		strlcpy(c->cmdline, m->cmdline, sizeof(c->cmdline));
+	return (0);
 }
 
 /* A VM that vm.conf does not know: root only, gone when it stops. */
@@ -131,7 +157,8 @@ start_adhoc(struct parent *p, const struct msg_start *m, struct err *e)
 		return (NULL);
 	conf_vm_init(&c);
 	strlcpy(c.name, m->vm.name, sizeof(c.name));
-	start_apply(&c, m);
+	if (start_apply(&c, m, e) == -1)
+		return (NULL);
 	return (vmtab_add(p, &c, e));
 }
 
@@ -144,15 +171,14 @@ start_override(struct vment *v, const struct msg_start *m, struct err *e)
 		    "the memory of vm %s is set in "
 		    "vm.conf: change it there",
 		    v->conf.name));
-	if (m->kernel == 0 && m->initrd == 0 && m->set == 0)
+	if (m->kernel == 0 && m->initrd == 0 && m->set == 0 && m->ndisks == 0)
 		return (0);
 	if (v->later == NULL) {
 		if ((v->later = malloc(sizeof(*v->later))) == NULL)
 			return (err_errno(e, "vm %s", v->conf.name));
 		*v->later = v->conf;
 	}
-	start_apply(&v->conf, m);
-	return (0);
+	return (start_apply(&v->conf, m, e));
 }
 
 static int
@@ -184,8 +210,12 @@ start_given(struct parent *p, const struct msg_start *m, struct given *g,
 	if (vm_runs(v))
 		return (err_set(e, EALREADY, "vm %s is %s already",
 		    v->conf.name, vm_state_name(v->state)));
-	if (v->configured && start_override(v, m, e) == -1)
+	if (v->configured && start_override(v, m, e) == -1) {
+		vm_settle(v);
 		return (-1);
+	}
+	v->asker = m->cred;
+	v->asked_disks = m->ndisks;
 	if (vm_start(v, m->cred.uid, g, e) == -1) {
 		if (!vm_runs(v))
 			vm_settle(v);

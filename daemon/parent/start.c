@@ -54,7 +54,7 @@ bundle_open(struct vment *v, struct given *g, struct bundle *b, struct err *e)
 	    open_image(
 		"initrd", v->conf.initrd, &v->conf.owner, &b->initrd, e) == -1)
 		return (-1);
-	if (link_listen(v, &b->listen, e) == -1)
+	if (vmdev_open(v, e) == -1 || link_listen(v, &b->listen, e) == -1)
 		return (-1);
 	if (fd_socketpair(sv) == -1)
 		return (err_errno(e, "socketpair"));
@@ -73,6 +73,7 @@ vm_spec(const struct vment *v, struct msg_vm_spec *s)
 	s->console_bytes = v->conf.console_size;
 	s->mem_bytes = v->conf.memory;
 	s->hugepages = v->p->conf->hugepages == CONF_HUGE_ADVISE;
+	s->ndevs = v->ndevs;
 	s->grace_ms = conf_stop_timeout(v->p->conf, &v->conf) * 1000;
 	strlcpy(s->name, v->conf.name, sizeof(s->name));
 	strlcpy(s->cmdline, v->conf.cmdline, sizeof(s->cmdline));
@@ -92,7 +93,6 @@ bundle_send(struct vment *v, struct bundle *b, struct err *e)
 	};
 	struct peer *vmm = v->p->vmm.peer;
 	struct msg_vm_spec spec;
-	struct msg_vm_go go = { .id = v->id };
 	struct msg_vm_fd body = { .id = v->id };
 	size_t i;
 	int rc;
@@ -106,9 +106,20 @@ bundle_send(struct vment *v, struct bundle *b, struct err *e)
 		rc = peer_send(
 		    vmm, MSG_VM_FD, 0, fds[i].fd, &body, sizeof(body));
 	}
+	if (rc == -1)
+		return (err_set(e, EAGAIN, "vmm does not take the start"));
+	/* They come up while the vm's process does. */
+	return (vmdev_start(v, e));
+}
+
+static int
+bundle_go(struct vment *v, struct err *e)
+{
+	struct msg_vm_go go = { .id = v->id };
+	int rc;
+
 	memcpy(go.token, v->token, sizeof(go.token));
-	if (rc == 0)
-		rc = peer_send(vmm, MSG_VM_GO, 0, NULL, &go, sizeof(go));
+	rc = peer_send(v->p->vmm.peer, MSG_VM_GO, 0, NULL, &go, sizeof(go));
 	explicit_bzero(&go, sizeof(go));
 	if (rc == -1)
 		return (err_set(e, EAGAIN, "vmm does not take the start"));
@@ -148,9 +159,11 @@ start_failed(struct vment *v, struct bundle *b, struct err *e)
 		return (-1);
 	}
 	v->state = VM_STOPPED;
+	vmdev_clear(v);
 	record_remove(v);
 	vm_settle(v);
 	vm_changed(v);
+	vmdev_rows(v);
 	return (-1);
 }
 
@@ -173,16 +186,19 @@ vm_start(struct vment *v, uint32_t starter, struct given *g, struct err *e)
 		err_set(e, EAGAIN, "vmm is being started again: try once more");
 		return (start_failed(v, &b, e));
 	}
-	if (host_files_for(vmtab_running(v->p) + 1, e) == -1 ||
+	if (host_files_for(vmtab_running(v->p) + 1,
+		vmtab_devs(v->p) + v->conf.ndisks, e) == -1 ||
 	    vmtab_uid(v->p, &v->uid, e) == -1 || bundle_open(v, g, &b, e) == -1)
 		return (start_failed(v, &b, e));
 	v->step_open_us = (host_now_ns() - t0) / 1000;
 	v->state = VM_STARTING;
-	if (vm_spawn(v, &b, e) == -1 || record_write(v, e) == -1 ||
-	    bundle_send(v, &b, e) == -1)
+	/* From its GO on it is to be found again, with its devices. */
+	if (vm_spawn(v, &b, e) == -1 || bundle_send(v, &b, e) == -1 ||
+	    record_write(v, e) == -1 || bundle_go(v, e) == -1)
 		return (start_failed(v, &b, e));
 	bundle_close(&b);
 	vm_changed(v);
+	vmdev_rows(v);
 	return (0);
 }
 

@@ -78,6 +78,7 @@ vmtab_remove(struct vment *v, const char *reason)
 		    sizeof(gone));
 	TAILQ_REMOVE(&v->p->vms, v, entry);
 	bug_on(!TAILQ_EMPTY(&v->waiters));
+	vmdev_clear(v);
 	free(v->later);
 	free(v);
 }
@@ -99,6 +100,17 @@ vmtab_running(const struct parent *p)
 	return (n);
 }
 
+unsigned
+vmtab_devs(const struct parent *p)
+{
+	const struct vment *v;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(v, &p->vms, entry)
+		n += v->ndevs;
+	return (n);
+}
+
 void
 vm_row(const struct vment *v, struct msg_row *row)
 {
@@ -113,6 +125,7 @@ vm_row(const struct vment *v, struct msg_row *row)
 	row->owner_gid = v->conf.owner.gid;
 	row->mem_bytes = v->conf.memory;
 	row->console_ring = v->conf.console_size;
+	row->ndevs = v->conf.ndisks;
 	if (vm_runs(v)) {
 		row->pid = v->pid;
 		row->restarts = v->restarts;

@@ -111,7 +111,7 @@ static const struct sandbox_call calls_parent[] = {
 	CALL(recvfrom, "libevent's signal pipe; users' database"),
 	CALL(sendto, "the same; syslog; NOTIFY_SOCKET"),
 	CALL(close, "fds that went to a child"),
-	CALL(openat, "vm.conf, kernels, records, /dev/kvm"),
+	CALL(openat, "vm.conf, kernels, disks, records, /dev/kvm"),
 	CALL(open, "the same, by older libraries"),
 	CALL(openat2, "kernels, not through symbolic links"),
 	CALL(setfsuid, "kernels, with the rights of a VM's owner"),
@@ -159,7 +159,7 @@ static const struct sandbox_call calls_parent[] = {
 	CALL(accept4, "control"),
 	CALL(shutdown, "users' database"),
 	CALL(getsockopt, "control; users' database"),
-	CALL(setsockopt, "control; users' database"),
+	CALL(setsockopt, "devices' time limit; users' database"),
 	CALL(getsockname, "users' database"),
 	CALL(getpeername, "users' database"),
 	CALL(dup, "the listening socket, for each new control"),
@@ -221,7 +221,7 @@ static const struct sandbox_call calls_parent[] = {
 	CALL(umount2, "the same"),
 	CALL(chdir, "the same"),
 	CALL(prctl, "capabilities, no_new_privs, name of a process"),
-	CALL(setgroups, "a child's user"),
+	CALL(setgroups, "a child's user; disks, with an asker's rights"),
 	CALL(setresgid, "the same"),
 	CALL(setresuid, "the same"),
 	CALL(capget, "capabilities"),
@@ -231,7 +231,7 @@ static const struct sandbox_call calls_parent[] = {
 	CALL(seccomp, "the child's own filter"),
 	/* from run() to the role's filter, and what that allows */
 	CALL(eventfd2, "kicks, bells"),
-	CALL(memfd_create, "guest memory, console ring, figures"),
+	CALL(memfd_create, "pages of devices; guest memory, ring, figures"),
 	CALL(ftruncate, "the same"),
 	CALL(fallocate, "the same"),
 	CALL(mincore, "how much of it is resident"),
@@ -338,7 +338,8 @@ static const struct sandbox_fd fds_parent[] = {
 	{ "pipe:", 2, 5, "libevent: signals; stdio in the foreground" },
 	{ "/dev/pts/", 0, 3, "the same" },
 	{ "/dev/tty", 0, 3, "the same" },
-	{ "/", 0, 3, "the same" },
+	{ "memfd:", 0, MANY, "pages of devices" },
+	{ "/", 0, MANY, "images of running VMs, with their locks; stdio" },
 	{ NULL, 0, 0, NULL },
 };
 const struct sandbox sandbox_parent = {
@@ -410,7 +411,27 @@ const struct sandbox sandbox_vm = {
 	    CLONE_NEWPID,
 	.empty_root = 1,
 	.nofile = 512,
-	.nproc = 128, /* a thread a vCPU, and a few */
+	.nproc = 256, /* a thread a vCPU, a few, and its devices' */
 	.filter = &filter_vm,
 	.fds = fds_vm,
+};
+
+static const struct sandbox_fd fds_blk[] = {
+	{ "socket:", 1, 1, "its vm" },
+	{ "memfd:", 0, 3, "its page, guest memory, the log" },
+	{ "[eventfd]", 0, 48, "kicks, calls and errors of 16 queues" },
+	{ "/dev/null", 3, 3, "stdio" },
+	{ "/", 1, 1, "its image" },
+	{ NULL, 0, 0, NULL },
+};
+const struct sandbox sandbox_blk = {
+	.name = "blk",
+	.uid = SANDBOX_OWN,
+	.namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+	    CLONE_NEWPID,
+	.empty_root = 1,
+	.nofile = 128,
+	.nproc = 256, /* its vm's count too: they share the uid */
+	.filter = &filter_blk,
+	.fds = fds_blk,
 };

@@ -2,6 +2,7 @@
 /* THE process table. */
 #include <string.h>
 
+#include "daemon/dev/virtio.h"
 #include "daemon/proc/proc.h"
 
 const struct proc_desc proc_table[] = {
@@ -34,6 +35,14 @@ const struct proc_desc proc_table[] = {
 	    .peers = ROLE_VMM | ROLE_CONTROL | ROLE_PARENT,
 	    .nfds = 2,
 	    .run = vm_run,
+	},
+	{
+	    .name = "blk",
+	    .word = "vm",
+	    .sandbox = &sandbox_blk,
+	    .nfds = 3,
+	    .vio = &vio_blk,
+	    .run = devproc_run,
 	},
 };
 const size_t proc_ntable = sizeof(proc_table) / sizeof(proc_table[0]);

@@ -74,7 +74,7 @@ int sandbox_filter_enter(const struct sandbox_filter *, struct err *);
 int sandbox_filter_enter_all(const struct sandbox_filter *, struct err *);
 
 extern const struct sandbox sandbox_parent, sandbox_control, sandbox_vmm,
-    sandbox_vm;
+    sandbox_vm, sandbox_blk;
 extern const struct sandbox_filter filter_parent, filter_control, filter_vmm,
     filter_vm, filter_vcpu, filter_blk;
 

@@ -41,11 +41,14 @@
 static const struct {
 	const char *role;
 	const struct sandbox_filter *filter;
+	const char *of, *title; /* what it is made with, and called then */
+	bool listens;
 } under_test[] = {
-	{ "control", &filter_control },
-	{ "vmm", &filter_vmm },
-	{ "vm", &filter_vm },
-	{ "vm", &filter_vcpu },
+	{ "control", &filter_control, "", "control", false },
+	{ "vmm", &filter_vmm, "", "vmm", false },
+	{ "vm", &filter_vm, "web", "vm/web", true },
+	{ "vm", &filter_vcpu, "web", "vm/web", true },
+	{ "blk", &filter_blk, "web/blk0", "vm/web/blk0", false },
 };
 #define NTEST (sizeof(under_test) / sizeof(under_test[0]))
 
@@ -152,6 +155,12 @@ vm_run(const struct proc_start *start)
 	return (act(start));
 }
 
+int
+devproc_run(const struct proc_start *start)
+{
+	return (act(start));
+}
+
 struct kid {
 	pid_t pid;
 	int pidfd, link;
@@ -161,7 +170,7 @@ struct kid {
 static int
 kid_start(struct kid *k, size_t i, uint32_t attempt)
 {
-	struct proc_spawn_conf conf = { .title = "",
+	struct proc_spawn_conf conf = { .title = under_test[i].of,
 		.id = 7,
 		.uid = UID,
 		.gid = GID,
@@ -172,14 +181,12 @@ kid_start(struct kid *k, size_t i, uint32_t attempt)
 	int sv[2], sv2[2];
 	struct err e;
 
-	if (strcmp(desc->name, "vm") == 0)
-		conf.title = "web";
 	/* Blocking, unlike the daemon's own. */
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv) == -1 ||
 	    socketpair(AF_UNIX, SOCK_STREAM, 0, sv2) == -1)
 		return (-1);
 	conf.fd[0] = sv[1];
-	conf.fd[1] = sv2[1];
+	conf.fd[1] = conf.fd[2] = sv2[1];
 	if (proc_spawn(desc, &conf, &k->pid, &k->pidfd, &e) == -1) {
 		tap_fail(__FILE__, __LINE__, "%s", e.text);
 		return (-1);
@@ -274,19 +281,18 @@ test_live(void)
 		    (double)(a.sandboxed_ns - a.entered_ns) / 1e6);
 		CHECK(a.spawned_ns > 0 && a.spawned_ns < a.entered_ns &&
 		    a.entered_ns < a.sandboxed_ns);
-		CHECK_STR(a.title, i < 2 ? under_test[i].role : "vm/web");
+		CHECK_STR(a.title, under_test[i].title);
 		CHECK_EQ(a.link_fd, PROC_LINK_FD);
-		CHECK_EQ(a.listen_fd, i < 2 ? -1 : PROC_LISTEN_FD);
+		CHECK_EQ(
+		    a.listen_fd, under_test[i].listens ? PROC_LISTEN_FD : -1);
 		/* ps(1): the title, and no option. */
 		snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)k.pid);
 		fd = open(path, O_RDONLY);
 		n = (size_t)readall(fd, text, sizeof(text) - 1);
 		close(fd);
 		text[n] = '\0';
-		CHECK_STR(text,
-		    i == 0       ? "vmd: control"
-			: i == 1 ? "vmd: vmm"
-				 : "vmd: vm/web");
+		CHECK(strncmp(text, "vmd: ", 5) == 0);
+		CHECK_STR(text + 5, under_test[i].title);
 		snprintf(path, sizeof(path), "/proc/%d/environ", (int)k.pid);
 		fd = open(path, O_RDONLY);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -332,7 +338,7 @@ test_fds(void)
 	for (i = 0; i < NTEST; i++) {
 		REQUIRE(kid_start(&k, i, SHOW) == 0);
 		CHECK_EQ(readall(k.link, &a, sizeof(a)), sizeof(a));
-		want = i < 2 ? 4 : 5; /* 0-2 and the links */
+		want = PROC_LINK_FD + (int)proc_find(under_test[i].role)->nfds;
 		for (fd = 0; fd < 256; fd++) {
 			fd_link(k.pid, fd, link, sizeof(link));
 			if (SANITIZED && fd == STDERR_FILENO)

@@ -418,6 +418,204 @@ test_open(void)
 	teardown();
 }
 
+static int
+try_disk(const char *name, uid_t uid, const struct msg_cred *asker,
+    bool readonly, struct err *e)
+{
+	struct conf_owner owner = { .uid = uid, .gid = CONF_NONE };
+	struct conf_disk d;
+	bool direct;
+	int fd, rc, mode;
+
+	conf_disk_init(&d);
+	d.readonly = readonly;
+	snprintf(d.path, sizeof(d.path), "%s/%s", dir, name);
+	rc = open_disk(&d, &owner, asker, &direct, &fd, e);
+	if (rc == 0) {
+		mode = fcntl(fd, F_GETFL);
+		CHECK_EQ(mode & O_ACCMODE, readonly ? O_RDONLY : O_RDWR);
+		CHECK_EQ(mode & O_NONBLOCK, 0);
+	}
+	fd_close(&fd);
+	return (rc);
+}
+
+/* T66: an asker has his own rights alone, an owner root's at plain files. */
+static void
+test_open_disk(void)
+{
+	struct msg_cred alice = { .uid = ALICE, .gid = ALICE };
+	struct msg_cred member = {
+		.uid = ALICE, .gid = ALICE, .ngroups = 1, .groups = { 777 }
+	};
+	struct msg_cred root = { .uid = 0 };
+	gid_t groups[4];
+	struct err e;
+
+	if (geteuid() != 0) {
+		tap_skip("needs root to be somebody else");
+		return;
+	}
+	CHECK_EQ(setgroups(0, NULL), 0);
+	setup();
+	put("root", "root's", 0600, 0);
+	put("shown", "to be read", 0644, 0);
+	put("mine", "alice's", 0600, ALICE);
+	put("group", "a group's", 0660, 0);
+	CHECK_EQ(fchownat(p.state_fd, "group", 0, 777, 0), 0);
+	CHECK_EQ(symlinkat("root", p.state_fd, "link"), 0);
+	CHECK_EQ(linkat(p.state_fd, "shown", p.state_fd, "second", 0), 0);
+	CHECK_EQ(mkfifoat(p.state_fd, "fifo", 0666), 0);
+	CHECK_EQ(fchmodat(p.state_fd, "fifo", 0666, 0), 0);
+	/* vmctl start -d */
+	CHECK_EQ(try_disk("mine", 0, &alice, false, &e), 0);
+	CHECK_EQ(try_disk("root", 0, &root, false, &e), 0);
+	CHECK_EQ(try_disk("root", 0, &alice, false, &e), -1);
+	CHECK_EQ(e.code, EACCES);
+	CHECK_EQ(try_disk("link", 0, &alice, false, &e), -1);
+	CHECK_EQ(try_disk("shown", 0, &alice, true, &e), 0);
+	CHECK_EQ(try_disk("shown", 0, &alice, false, &e), -1);
+	CHECK_EQ(try_disk("group", 0, &alice, false, &e), -1);
+	CHECK_EQ(try_disk("group", 0, &member, false, &e), 0);
+	CHECK_EQ(getgroups(4, groups), 0); /* and not for longer */
+	CHECK_EQ(try_disk("fifo", 0, &alice, false, &e), -1);
+	CHECK_EQ(e.code, EINVAL);
+	/* vm.conf */
+	CHECK_EQ(try_disk("mine", ALICE, NULL, false, &e), 0);
+	CHECK_EQ(try_disk("root", ALICE, NULL, false, &e), 0);
+	CHECK_EQ(try_disk("link", ALICE, NULL, false, &e), -1);
+	CHECK(strstr(e.text, "symbolic link") != NULL);
+	CHECK_EQ(try_disk("second", ALICE, NULL, true, &e), 0);
+	CHECK_EQ(try_disk("second", ALICE, NULL, false, &e), -1);
+	CHECK(strstr(e.text, "other names") != NULL);
+	CHECK_EQ(try_disk("none", 0, NULL, false, &e), -1);
+	CHECK(strstr(e.text, "vmctl create") != NULL);
+	teardown();
+}
+
+/* T66: a link that changes while it is opened leads nowhere new. */
+static void
+test_swap(void)
+{
+	unsigned i, opened = 0;
+	struct stat st, secret;
+	struct conf_owner owner = { .uid = ALICE, .gid = CONF_NONE };
+	struct conf_disk d;
+	bool direct;
+	struct err e;
+	pid_t pid;
+	int fd;
+
+	if (geteuid() != 0) {
+		tap_skip("needs root to be somebody else");
+		return;
+	}
+	CHECK_EQ(setgroups(0, NULL), 0);
+	setup();
+	put("secret", "root's", 0600, 0);
+	put("mine", "alice's", 0600, ALICE);
+	CHECK_EQ(fstatat(p.state_fd, "secret", &secret, 0), 0);
+	CHECK_EQ(symlinkat("secret", p.state_fd, "trap"), 0);
+	CHECK_EQ(symlinkat("mine", p.state_fd, "disk"), 0);
+	conf_disk_init(&d);
+	snprintf(d.path, sizeof(d.path), "%s/disk", dir);
+	fflush(stdout);
+	if ((pid = fork()) == 0)
+		for (;;)
+			renameat2(p.state_fd, "trap", p.state_fd, "disk",
+			    RENAME_EXCHANGE);
+	for (i = 0; i < 20000; i++) {
+		if (open_disk(&d, &owner, NULL, &direct, &fd, &e) == 0) {
+			opened++;
+			CHECK_EQ(fstat(fd, &st), 0);
+			CHECK(st.st_ino != secret.st_ino);
+		}
+		fd_close(&fd);
+	}
+	kill(pid, SIGKILL);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	CHECK(opened > 0);
+	teardown();
+}
+
+/* A VM of the table with one disk, opened. */
+static int
+with_disk(const char *vm, const char *file, bool readonly, struct err *e)
+{
+	struct vment *v = add(vm);
+	struct conf_disk *d = &v->conf.disks[v->conf.ndisks++];
+
+	conf_disk_init(d);
+	d->readonly = readonly;
+	snprintf(d->path, sizeof(d->path), "%s/%s", dir, file);
+	return (vmdev_open(v, e));
+}
+
+/* T49: who writes is alone, who reads is not; and who it is, is said. */
+static void
+test_lock(void)
+{
+	struct flock fl = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	struct vment *v;
+	struct err e;
+	char path[96];
+	int fd;
+
+	setup();
+	put("a.img", "image", 0600, 0);
+	put("b.img", "image", 0600, 0);
+	put("c.img", "image", 0600, 0);
+	CHECK_EQ(with_disk("one", "a.img", false, &e), 0);
+	CHECK_EQ(with_disk("two", "a.img", false, &e), -1);
+	CHECK_EQ(e.code, EBUSY);
+	CHECK(strstr(e.text, "in use by vm one") != NULL);
+	CHECK_EQ(with_disk("three", "a.img", true, &e), -1);
+	CHECK_EQ(with_disk("four", "b.img", true, &e), 0);
+	CHECK_EQ(with_disk("five", "b.img", true, &e), 0);
+	CHECK_EQ(with_disk("six", "b.img", false, &e), -1);
+	CHECK(strstr(e.text, "vm four") != NULL ||
+	    strstr(e.text, "vm five") != NULL);
+	/* Another program that keeps the rules. */
+	snprintf(path, sizeof(path), "%s/c.img", dir);
+	CHECK((fd = open(path, O_RDWR | O_CLOEXEC)) != -1);
+	CHECK_EQ(fcntl(fd, F_OFD_SETLK, &fl), 0);
+	CHECK_EQ(with_disk("seven", "c.img", false, &e), -1);
+	CHECK(strstr(e.text, "another program") != NULL);
+	close(fd);
+	v = TAILQ_LAST(&p.vms, vmhead);
+	vmdev_clear(v);
+	CHECK_EQ(vmdev_open(v, &e), 0);
+	/* Free again when the VM that had it is gone. */
+	vmdev_clear(TAILQ_FIRST(&p.vms));
+	CHECK_EQ(with_disk("eight", "a.img", false, &e), 0);
+	teardown();
+}
+
+/* What clients are told of a VM's disks. */
+static void
+test_dev_rows(void)
+{
+	const struct msg_dev_row *row;
+	struct wire_msg m;
+	struct vment *v;
+	struct err e;
+
+	setup();
+	put("a.img", "image", 0600, 0);
+	CHECK_EQ(with_disk("web", "a.img", true, &e), 0);
+	v = TAILQ_FIRST(&p.vms);
+	vmdev_rows(v);
+	turn();
+	REQUIRE(wire_expect(&control, MSG_DEV_ROW, &m));
+	row = (const void *)m.raw;
+	CHECK_STR(row->name, "blk0");
+	CHECK_STR(row->format, "raw");
+	CHECK_EQ(row->flags, DEV_READONLY);
+	CHECK_EQ(row->size_bytes, 5);
+	CHECK_EQ(row->pid, 0);
+	teardown();
+}
+
 /* A record of a process that is there; its text into buf. */
 static size_t
 record(struct vment *v, char *buf, size_t size)
@@ -450,6 +648,7 @@ take_back(const char *buf, size_t len, pid_t pid)
 		CHECK_EQ(v->pid, pid);
 		CHECK(v->id != 0);
 		CHECK(vm_name_ok(v->conf.name));
+		CHECK(v->ndevs == v->conf.ndisks && v->asked_disks <= v->ndevs);
 		drop(v);
 		n++;
 	}
@@ -470,9 +669,10 @@ static void
 test_records(void)
 {
 	static const uint8_t flips[] = { 0x01, 0x10, 0x80, 0xff };
-	char buf[4096], bad[4096];
+	char buf[4096] = "", bad[4096];
 	struct vment *v;
 	size_t i, k, len;
+	struct err none;
 	int ready[2];
 	pid_t pid;
 
@@ -501,9 +701,22 @@ test_records(void)
 	v->pid_start = pid_start_time(pid);
 	v->uid = 60000;
 	memset(v->token, 0x5a, sizeof(v->token));
+	/* A disk whose process is the same one, and the wish of somebody. */
+	put("a.img", "image", 0600, 0);
+	v->conf.ndisks = 1;
+	conf_disk_init(&v->conf.disks[0]);
+	snprintf(v->conf.disks[0].path, sizeof(v->conf.disks[0].path),
+	    "%s/a.img", dir);
+	CHECK_EQ(vmdev_open(v, &none), 0);
+	v->dev[0].pid = pid;
+	v->dev[0].pid_start = v->pid_start;
+	v->asked_disks = 1;
+	v->asker =
+	    (struct msg_cred){ .uid = 7, .ngroups = 2, .groups = { 8, 9 } };
 	len = record(v, buf, sizeof(buf));
 	drop(v);
 	CHECK(len > 200);
+	CHECK(strstr(buf, "asker 1 7 0 2 8 9\n--\n") != NULL);
 	CHECK_EQ(take_back(buf, len, pid), 1);
 	for (i = 0; i < len; i++) {
 		for (k = 0; k < sizeof(flips); k++) {
@@ -530,6 +743,10 @@ static const struct tap_case cases[] = {
 	{ "S5 parent: a vm process that tells events", test_event_flood },
 	{ "parent: a vm that left vm.conf and came back", test_leaves },
 	{ "T66 parent: kernels with the owner's rights", test_open },
+	{ "T66 parent: disks with their rights", test_open_disk },
+	{ "T66 parent: a link that is changed meanwhile", test_swap },
+	{ "T49 parent: two vms, one image", test_lock },
+	{ "parent: rows of disks", test_dev_rows },
 	{ "C8 parent: damaged records", test_records },
 };
 

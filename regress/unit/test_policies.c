@@ -20,6 +20,7 @@ static const struct {
 	{ &filter_vmm, 30 },
 	{ &filter_vm, 24 },
 	{ &filter_vcpu, 12 },
+	{ &filter_blk, 16 },
 };
 #define NLISTS (sizeof(lists) / sizeof(lists[0]))
 
@@ -208,7 +209,11 @@ test_table(void)
 		d = &proc_table[i];
 		CHECK(proc_find(d->name) == d);
 		CHECK_STR(d->sandbox->name, d->name);
-		CHECK((d->peers & d->role) == 0 && d->peers != 0);
+		CHECK((d->peers & d->role) == 0);
+		/* A device process speaks no imsg, and is no role. */
+		CHECK_EQ(d->peers == 0, d->vio != NULL);
+		CHECK_EQ(d->role == 0, d->vio != NULL);
+		CHECK(d->nfds <= PROC_FDS_MAX);
 		CHECK(d->sandbox->filter != NULL && d->sandbox->fds != NULL);
 		CHECK_EQ(d->run == NULL, d->role == ROLE_PARENT);
 		if (d->role == ROLE_PARENT)
@@ -220,6 +225,7 @@ test_table(void)
 		CHECK(d->sandbox->nofile <= sandbox_parent.nofile);
 	}
 	CHECK_EQ(sandbox_vm.uid, SANDBOX_OWN);
+	CHECK_EQ(sandbox_blk.uid, SANDBOX_OWN);
 	for (n = 0, c = sandbox_parent.caps; *c != -1; c++, n++)
 		CHECK(*c != CAP_SYS_PTRACE && *c != CAP_SYS_MODULE &&
 		    *c != CAP_NET_ADMIN && *c != CAP_SYS_RAWIO);

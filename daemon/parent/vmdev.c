@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The devices of a VM that have processes of their own.
+ *
+ * A process that dies is replaced at once: what was in flight is in a log that
+ * the vm process keeps, so the guest notices nothing.  One that dies again and
+ * again as soon as it starts is given up, and its VM paused: "vmctl unpause"
+ * tries it again.  When the VM's process has ended, theirs end by themselves,
+ * or are killed a moment later; only then is the VM gone, and its images free.
+ *
+ * Runs in: parent.  Trusts: no word in a page; it is copied once, and shown.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "daemon/parent/host.h"
+#include "daemon/parent/parent.h"
+#include "shared/devpage.h"
+#include "shared/fd.h"
+#include "shared/log.h"
+#include "shared/str.h"
+
+#define QUICK_NS 500000000ull /* dead before this: it did not really start */
+#define QUICK_MAX 5           /* of these in a row are enough */
+#define QUICK_MS 25           /* to wait, doubled with each */
+#define LAST_MOMENT_MS 200    /* when its VM has ended */
+#define VM_ENDS_MS 50         /* its socket closed: because its VM is ending? */
+#define VM_LEAVES_MS 1000     /* the same, when it said that it is */
+#define VMM_AGAIN_MS 100
+#define LOOK_AGAIN_MS 20 /* dead, but a tracer is told before we are */
+
+static void vmdev_died(int, short, void *);
+static void vmdev_due(int, short, void *);
+
+static void
+vmdev_after(struct vmdev *d, unsigned ms)
+{
+	struct timeval tv;
+
+	tv.tv_sec = ms / 1000;
+	tv.tv_usec = (suseconds_t)(ms % 1000) * 1000;
+	event_add(d->ev_again, &tv);
+}
+
+/* Its VM has no process any more, or never gets to run. */
+static bool
+vmdev_vm_ends(const struct vmdev *d)
+{
+	return (d->v->reaped.id != 0 || d->v->killed || d->v->gone);
+}
+
+/* Why its VM failed or stands: what is too long is cut. */
+__attribute__((format(printf, 2, 3))) static void
+vm_reason(struct vment *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(v->reason, sizeof(v->reason), fmt, ap);
+	va_end(ap);
+	v->dev_failed = true;
+}
+
+/* ---- rows ---- */
+
+static void
+vmdev_row(const struct vment *v, unsigned i, struct msg_dev_row *m)
+{
+	static const char *const formats[] = { "raw", "raw", "qcow2" };
+	const struct conf_disk *disk = &v->conf.disks[i];
+	const struct vmdev *d = i < v->ndevs ? &v->dev[i] : NULL;
+
+	memset(m, 0, sizeof(*m));
+	m->id = v->id;
+	m->index = i;
+	m->kind = DEV_BLK;
+	m->flags = disk->readonly ? DEV_READONLY : 0;
+	snprintf(m->name, sizeof(m->name), "blk%u", i);
+	strlcpy(m->format, formats[disk->format], sizeof(m->format));
+	strlcpy(m->serial, disk->serial, sizeof(m->serial));
+	strlcpy(m->path, disk->path, sizeof(m->path));
+	if (d == NULL)
+		return;
+	m->flags |= d->direct ? DEV_DIRECT : 0;
+	m->state = d->state;
+	m->pid = d->pidfd != -1 ? (uint32_t)d->pid : 0;
+	m->replaced = d->replaced;
+	m->nqueues = d->nqueues;
+	m->size_bytes = d->image_bytes;
+	if (d->state != DEV_UP)
+		strlcpy(m->reason, d->reason, sizeof(m->reason));
+}
+
+void
+vmdev_rows(const struct vment *v)
+{
+	struct peer *control = v->p->control.peer;
+	struct msg_dev_row m;
+	unsigned i;
+
+	for (i = 0; control != NULL && i < v->conf.ndisks; i++) {
+		vmdev_row(v, i, &m);
+		peer_send(control, MSG_DEV_ROW, 0, NULL, &m, sizeof(m));
+	}
+}
+
+static void
+vmdev_set(struct vmdev *d, enum dev_state state, const char *reason)
+{
+	struct peer *control = d->v->p->control.peer;
+	struct msg_dev_row m;
+
+	d->state = state;
+	strlcpy(d->reason, reason, sizeof(d->reason));
+	vmdev_row(d->v, d->index, &m);
+	if (control != NULL)
+		peer_send(control, MSG_DEV_ROW, 0, NULL, &m, sizeof(m));
+}
+
+/* ---- start ---- */
+
+static int
+vmdev_init(struct vment *v, unsigned i, struct err *e)
+{
+	struct vmdev *d = &v->dev[i];
+
+	d->v = v;
+	d->index = i;
+	d->kind = DEV_BLK;
+	d->desc = proc_find("blk");
+	d->image_fd = d->page_fd = d->pidfd = -1;
+	snprintf(d->name, sizeof(d->name), "blk%u", i);
+	d->ev_again = event_new(v->p->base, -1, 0, vmdev_due, d);
+	if (d->ev_again == NULL)
+		return (err_set(e, ENOMEM, "no memory for an event"));
+	return (0);
+}
+
+static int
+vmdev_alloc(struct vment *v, struct err *e)
+{
+	unsigned n = v->conf.ndisks;
+
+	bug_on(v->dev != NULL);
+	if (n == 0)
+		return (0);
+	if ((v->dev = calloc(n, sizeof(*v->dev))) == NULL)
+		return (err_errno(e, "disks"));
+	for (v->ndevs = 0; v->ndevs < n; v->ndevs++)
+		if (vmdev_init(v, v->ndevs, e) == -1)
+			return (-1);
+	return (0);
+}
+
+int
+vmdev_open(struct vment *v, struct err *e)
+{
+	unsigned i;
+
+	if (vmdev_alloc(v, e) == -1)
+		return (-1);
+	for (i = 0; i < v->ndevs; i++)
+		if (vmdev_image(&v->dev[i], e) == -1 ||
+		    vmdev_page(&v->dev[i], e) == -1)
+			return (-1);
+	return (0);
+}
+
+static int
+vmdev_watch(struct vmdev *d, struct err *e)
+{
+	d->ev_pidfd =
+	    event_new(d->v->p->base, d->pidfd, EV_READ, vmdev_died, d);
+	if (d->ev_pidfd == NULL || event_add(d->ev_pidfd, NULL) == -1)
+		return (err_set(e, ENOMEM, "no memory to watch %s", d->name));
+	return (0);
+}
+
+static void
+vmdev_unwatch(struct vmdev *d)
+{
+	if (d->ev_pidfd != NULL)
+		event_free(d->ev_pidfd);
+	d->ev_pidfd = NULL;
+	fd_close(&d->pidfd);
+}
+
+/* Not to be watched: it must not stay. */
+static void
+vmdev_shoot(struct vmdev *d)
+{
+	if (d->pidfd == -1)
+		return;
+	pidfd_kill(d->pidfd, SIGKILL);
+	if (d->ours)
+		waitid(P_PIDFD, (id_t)d->pidfd, NULL, WEXITED);
+	vmdev_unwatch(d);
+}
+
+static int
+vmdev_run(struct vmdev *d, struct err *e)
+{
+	if (vmdev_spawn(d, e) == -1 || vmdev_watch(d, e) == -1) {
+		vmdev_shoot(d);
+		return (-1);
+	}
+	vmdev_set(d, DEV_UP, "");
+	return (0);
+}
+
+static int
+vmdev_send_page(struct vmdev *d, struct err *e)
+{
+	int fd;
+
+	if ((fd = dup(d->page_fd)) == -1)
+		return (err_errno(e, "page of %s", d->name));
+	if (vmdev_send(d, DEVFD_PAGE, &fd, e) == 0)
+		return (0);
+	fd_close(&fd);
+	return (-1);
+}
+
+int
+vmdev_start(struct vment *v, struct err *e)
+{
+	unsigned i;
+
+	for (i = 0; i < v->ndevs; i++)
+		if (vmdev_send_page(&v->dev[i], e) == -1 ||
+		    vmdev_run(&v->dev[i], e) == -1)
+			return (err_prefix(
+			    e, "disk %s", vmdev_disk(&v->dev[i])->path));
+	return (0);
+}
+
+/* ---- death and after ---- */
+
+static void
+vmdev_record(const struct vmdev *d)
+{
+	struct err e;
+
+	if (record_write(d->v, &e) == -1)
+		parent_event(d->v->p, d->v, true, "%s", e.text);
+}
+
+/* It will not do: the guest stands, and somebody has to look. */
+static void
+vmdev_lost(struct vmdev *d, const char *why)
+{
+	struct vment *v = d->v;
+	struct err e;
+
+	vmdev_set(d, DEV_LOST, why);
+	vm_reason(v, "disk %s (%.100s) has no process: %s; unpause tries again",
+	    d->name, vmdev_disk(d)->path, why);
+	parent_event(v->p, v, true, "paused: %s", v->reason);
+	if (v->state == VM_RUNNING)
+		vm_op(v, OP_PAUSE, &e);
+	vm_changed(v);
+}
+
+static int
+vmdev_replace(struct vmdev *d, struct err *e)
+{
+	bool new_page = d->page_fd == -1;
+
+	if ((d->image_fd == -1 && vmdev_image(d, e) == -1) ||
+	    (new_page && vmdev_page(d, e) == -1) ||
+	    (new_page && vmdev_send_page(d, e) == -1) || vmdev_run(d, e) == -1)
+		return (-1);
+	d->replaced++;
+	parent_event(d->v->p, d->v, false,
+	    "disk %s is served again, by process %d", d->name, (int)d->pid);
+	vmdev_record(d);
+	return (0);
+}
+
+/* ev_again: the last moment is over, or it is time for another process. */
+static void
+vmdev_due(int fd, short what, void *arg)
+{
+	struct vmdev *d = arg;
+	struct err e;
+
+	(void)fd;
+	(void)what;
+	if (d->pidfd != -1) {
+		if (vmdev_vm_ends(d))
+			pidfd_kill(d->pidfd, SIGKILL);
+		return;
+	}
+	if (vmdev_vm_ends(d) || d->state != DEV_DOWN)
+		return;
+	if (d->v->p->vmm.peer == NULL)
+		vmdev_after(d, VMM_AGAIN_MS);
+	else if (vmdev_replace(d, &e) == -1)
+		vmdev_lost(d, e.text);
+}
+
+/* During the start of its VM: that fails, in the device's own words. */
+static void
+vmdev_failed_start(struct vmdev *d, const char *cause)
+{
+	struct vment *v = d->v;
+
+	if (v->dev_failed)
+		return;
+	v->failed = true;
+	vm_reason(v, "disk %.120s: %s", vmdev_disk(d)->path, cause);
+	vm_kill(v);
+}
+
+static void
+vmdev_again(struct vmdev *d, const struct msg_reaped *r, const char *cause)
+{
+	struct vment *v = d->v;
+	bool quick = host_now_ns() - d->started_ns < QUICK_NS;
+
+	d->quick = quick && !d->shot ? d->quick + 1 : 0;
+	vmdev_set(d, DEV_DOWN, cause);
+	if (d->quick >= QUICK_MAX) {
+		vmdev_lost(d, cause);
+		return;
+	}
+	/* Without a word it ends when the other end does. */
+	if (r->code == CLD_EXITED && r->status == 0) {
+		vmdev_after(d,
+		    v->powered_off || v->failed || v->stop_asked ? VM_LEAVES_MS
+								 : VM_ENDS_MS);
+		return;
+	}
+	parent_event(v->p, v, true, "disk %s (%.100s): %s; another takes over",
+	    d->name, vmdev_disk(d)->path, cause);
+	vmdev_after(d, d->quick > 1 ? QUICK_MS << (d->quick - 2) : 0);
+}
+
+/* Its own words, when it could not go on; or how it ended. */
+static void
+vmdev_cause(
+    const struct vmdev *d, const struct msg_reaped *r, char *buf, size_t len)
+{
+	struct err e;
+
+	if (r->code == CLD_EXITED && r->status != 0 && d->page != NULL &&
+	    atomic_load(&d->page->state) == DEVP_FAILED) {
+		devpage_err_get(d->page, &e);
+		strlcpy(buf, e.text, len);
+		if (e.code != 0)
+			return;
+	}
+	if (d->shot)
+		strlcpy(buf, "its process did not answer and was killed", len);
+	else if (r->code == CLD_EXITED && r->status == 0)
+		strlcpy(buf, "its process ended", len);
+	else
+		proc_cause(r, buf, len);
+}
+
+static void
+vmdev_look_again(int fd, short what, void *arg)
+{
+	struct vmdev *d = arg;
+
+	(void)fd;
+	(void)what;
+	if (d->ev_pidfd != NULL)
+		event_add(d->ev_pidfd, NULL);
+}
+
+static void
+vmdev_died(int fd, short what, void *arg)
+{
+	struct timeval soon = { .tv_usec = LOOK_AGAIN_MS * 1000 };
+	struct msg_reaped r = { .id = 0 };
+	siginfo_t si = { .si_pid = 0 };
+	char cause[ERR_TEXT_BYTES];
+	struct vmdev *d = arg;
+	struct vment *v = d->v;
+	bool ended;
+
+	(void)what;
+	if (d->ours && waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG) == 0) {
+		if (si.si_pid == 0) {
+			event_base_once(v->p->base, -1, EV_TIMEOUT,
+			    vmdev_look_again, d, &soon);
+			return;
+		}
+		r.code = si.si_code;
+		r.status = si.si_status;
+	}
+	r.oom = r.code == CLD_KILLED && r.status == SIGKILL && !d->shot &&
+	    !vmdev_vm_ends(d) && host_oom_killed();
+	ended = r.code == CLD_EXITED && r.status == 0;
+	vmdev_unwatch(d);
+	event_del(d->ev_again);
+	vmdev_cause(d, &r, cause, sizeof(cause));
+	if (v->state == VM_STARTING && !v->killed && !ended)
+		vmdev_failed_start(d, cause);
+	if (v->gone && vmdev_ended(v))
+		vm_gone(v); /* which may have freed them both */
+	else if (!vmdev_vm_ends(d))
+		vmdev_again(d, &r, cause);
+}
+
+bool
+vmdev_words(const struct vment *v, char *buf, size_t len)
+{
+	const struct vmdev *d;
+	struct err e;
+
+	for (d = v->dev; d < v->dev + v->ndevs; d++) {
+		if (d->page == NULL ||
+		    atomic_load(&d->page->state) != DEVP_FAILED)
+			continue;
+		devpage_err_get(d->page, &e);
+		if (e.code == 0)
+			continue;
+		snprintf(
+		    buf, len, "disk %.120s: %s", vmdev_disk(d)->path, e.text);
+		return (true);
+	}
+	return (false);
+}
+
+/* ---- what the vm process says, and what it is told ---- */
+
+static void
+vmdev_stuck(struct vmdev *d, const char *why)
+{
+	struct vment *v = d->v;
+
+	vmdev_set(d, DEV_STUCK, why);
+	vm_reason(v, "disk %s (%.100s): %s; unpause tries again", d->name,
+	    vmdev_disk(d)->path, why);
+	parent_event(v->p, v, true, "paused: %s", v->reason);
+}
+
+void
+vmdev_event(struct vment *v, const struct msg_vm_event *ev)
+{
+	struct vmdev *d;
+
+	if (ev->dev >= v->ndevs)
+		return;
+	d = &v->dev[ev->dev];
+	switch (ev->what) {
+	case WHAT_DEV_STUCK:
+		vmdev_stuck(d, ev->why.text);
+		break;
+	case WHAT_DEV_HUNG:
+		vmdev_set(d, DEV_HUNG, ev->why.text);
+		parent_event(v->p, v, true,
+		    "disk %s (%.100s): process %d hangs: %s", d->name,
+		    vmdev_disk(d)->path, (int)d->pid, ev->why.text);
+		break;
+	case WHAT_DEV_OK:
+		if (d->state != DEV_HUNG && d->state != DEV_STUCK)
+			return;
+		vmdev_set(d, DEV_UP, "");
+		parent_event(v->p, v, false, "disk %s goes on again", d->name);
+		break;
+	case WHAT_DEV_LOST:
+		/* One that has only just been started is not the one meant. */
+		if (d->pidfd == -1 || host_now_ns() - d->started_ns < QUICK_NS)
+			return;
+		d->shot = true;
+		pidfd_kill(d->pidfd, SIGKILL);
+		break;
+	default:
+		break;
+	}
+}
+
+int
+vmdev_retry(struct vment *v, struct err *e)
+{
+	struct vmdev *d;
+
+	for (d = v->dev; d < v->dev + v->ndevs; d++) {
+		if (d->state != DEV_LOST)
+			continue;
+		d->quick = 0;
+		if (vmdev_replace(d, e) == -1)
+			return (-1);
+	}
+	return (0);
+}
+
+void
+vmdev_running(struct vment *v)
+{
+	struct vmdev *d;
+
+	for (d = v->dev; d < v->dev + v->ndevs; d++)
+		if (d->state == DEV_STUCK)
+			vmdev_set(d, DEV_UP, "");
+	if (v->dev_failed)
+		v->reason[0] = '\0';
+	v->dev_failed = false;
+}
+
+/* ---- end ---- */
+
+void
+vmdev_end(struct vment *v)
+{
+	unsigned i;
+
+	for (i = 0; i < v->ndevs; i++)
+		if (v->dev[i].pidfd != -1)
+			vmdev_after(&v->dev[i], LAST_MOMENT_MS);
+}
+
+bool
+vmdev_ended(const struct vment *v)
+{
+	unsigned i;
+
+	for (i = 0; i < v->ndevs; i++)
+		if (v->dev[i].pidfd != -1)
+			return (false);
+	return (true);
+}
+
+void
+vmdev_clear(struct vment *v)
+{
+	unsigned i, n = v->ndevs;
+	struct vmdev *d;
+
+	for (i = 0; i < n; i++) {
+		d = &v->dev[i];
+		vmdev_unwatch(d);
+		if (d->ev_again != NULL)
+			event_free(d->ev_again);
+		if (d->page != NULL)
+			munmap(d->page, DEVPAGE_BYTES);
+		fd_close(&d->page_fd);
+		fd_close(&d->image_fd);
+	}
+	free(v->dev);
+	v->dev = NULL;
+	v->ndevs = 0;
+}
+
+/* ---- of an earlier vmd ---- */
+
+int
+vmdev_adopt(struct vment *v, const struct vmdev *old, int *pidfd, struct err *e)
+{
+	struct vmdev *d;
+
+	if (v->dev == NULL && vmdev_alloc(v, e) == -1)
+		return (-1);
+	if (old->index >= v->ndevs)
+		return (err_set(e, EINVAL, "no disk %u", old->index));
+	d = &v->dev[old->index];
+	d->image_dev = old->image_dev;
+	d->image_ino = old->image_ino;
+	d->image_bytes = old->image_bytes;
+	d->direct = old->direct;
+	d->replaced = old->replaced;
+	d->pid = old->pid;
+	d->pid_start = old->pid_start;
+	d->pidfd = fd_move(pidfd);
+	if (d->pidfd != -1) {
+		d->state = DEV_UP;
+		return (vmdev_watch(d, e));
+	}
+	d->state = DEV_DOWN;
+	strlcpy(d->reason, "its process is gone", sizeof(d->reason));
+	vmdev_after(d, 0);
+	return (0);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One process of a device: its page, its image, its start, and the way of its
+ * socket to the vm process.
+ * Runs in: parent.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/parent/host.h"
+#include "daemon/parent/parent.h"
+#include "shared/devpage.h"
+#include "shared/fd.h"
+#include "shared/log.h"
+#include "shared/str.h"
+
+#define QUEUES_MAX 4 /* more threads than this make no disk faster */
+#define VM_WAITS_S 5 /* for an answer, before it calls a process hung */
+
+const struct conf_disk *
+vmdev_disk(const struct vmdev *d)
+{
+	return (&d->v->conf.disks[d->index]);
+}
+
+int
+vmdev_page(struct vmdev *d, struct err *e)
+{
+	void *map;
+
+	d->page_fd = memfd_sealed_map(
+	    "device", DEVPAGE_BYTES, F_SEAL_SHRINK | F_SEAL_GROW, &map);
+	if (d->page_fd == -1)
+		return (err_errno(e, "page of %s", d->name));
+	d->page = map;
+	return (0);
+}
+
+/*
+ * Open and lock the image.  When it was open before, by a vmd that is no more,
+ * it must be the same file.
+ */
+int
+vmdev_image(struct vmdev *d, struct err *e)
+{
+	const struct conf_disk *disk = vmdev_disk(d);
+	const struct vment *v = d->v;
+	const struct msg_cred *asker = NULL;
+	struct stat st;
+
+	if (d->index >= v->conf.ndisks - v->asked_disks)
+		asker = &v->asker;
+	if (open_disk(
+		disk, &v->conf.owner, asker, &d->direct, &d->image_fd, e) == -1)
+		goto fail;
+	if (fstat(d->image_fd, &st) == -1) {
+		err_errno(e, "disk %s", disk->path);
+		goto fail;
+	}
+	if (d->image_ino != 0 &&
+	    (d->image_dev != st.st_dev || d->image_ino != st.st_ino)) {
+		err_set(e, ESTALE,
+		    "disk %s is not the file any more that the vm has",
+		    disk->path);
+		goto fail;
+	}
+	if (lock_image(v->p, disk->path, d->image_fd, disk->readonly, e) == -1)
+		goto fail;
+	d->image_dev = st.st_dev;
+	d->image_ino = st.st_ino;
+	d->image_bytes = (uint64_t)st.st_size;
+	return (0);
+fail:
+	fd_close(&d->image_fd);
+	return (-1);
+}
+
+/* Whatever the process before may have written there. */
+static void
+page_fill(struct vmdev *d)
+{
+	const struct conf_disk *disk = vmdev_disk(d);
+	struct devpage_conf c = {
+		.magic = DEVPAGE_MAGIC,
+		.kind = d->kind,
+		.nqueues =
+		    d->v->conf.cpus < QUEUES_MAX ? d->v->conf.cpus : QUEUES_MAX,
+		.readonly = disk->readonly,
+		.direct = d->direct,
+		.on_error = disk->on_error,
+	};
+
+	memcpy(c.serial, disk->serial,
+	    strnlen(disk->serial, DEVPAGE_SERIAL_BYTES));
+	d->nqueues = c.nqueues;
+	d->page->conf = c;
+	memset(&d->page->err, 0, sizeof(d->page->err));
+	atomic_store(&d->page->inflight, 0);
+	atomic_store(&d->page->state, DEVP_START);
+}
+
+/* A process, and its socket's other end on the way to the vm process. */
+int
+vmdev_spawn(struct vmdev *d, struct err *e)
+{
+	const struct timeval limit = { .tv_sec = VM_WAITS_S };
+	char title[VM_NAME_BYTES + DEV_NAME_BYTES];
+	struct proc_spawn_conf conf = {
+		.title = title,
+		.id = d->v->id,
+		.uid = d->v->uid,
+		.gid = d->v->uid,
+		.verbose = log_getverbose(),
+	};
+	int sv[2], rc = -1;
+
+	snprintf(title, sizeof(title), "%s/%s", d->v->conf.name, d->name);
+	page_fill(d);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+		return (err_errno(e, "%s: socketpair", d->name));
+	conf.fd[0] = sv[1];
+	conf.fd[1] = d->page_fd;
+	conf.fd[2] = d->image_fd;
+	/* The vm waits for its devices no longer than this, ever. */
+	if (setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
+		-1 ||
+	    setsockopt(sv[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ==
+		-1)
+		err_errno(e, "%s: time limit", d->name);
+	else if (proc_spawn(d->desc, &conf, &d->pid, &d->pidfd, e) == 0) {
+		d->ours = true;
+		d->shot = false;
+		d->started_ns = host_now_ns();
+		d->pid_start = pid_start_time(d->pid);
+		rc = vmdev_send(d, DEVFD_SOCKET, &sv[0], e);
+	}
+	fd_close(&sv[0]);
+	fd_close(&sv[1]);
+	return (rc);
+}
+
+int
+vmdev_send(struct vmdev *d, enum dev_fd what, int *fd, struct err *e)
+{
+	struct msg_vm_dev m = {
+		.id = d->v->id, .index = d->index, .kind = d->kind, .what = what
+	};
+	struct peer *vmm = d->v->p->vmm.peer;
+
+	strlcpy(m.name, d->name, sizeof(m.name));
+	if (vmm == NULL ||
+	    peer_send(vmm, MSG_VM_DEV, 0, fd, &m, sizeof(m)) == -1)
+		return (err_set(e, EAGAIN, "vmm does not take %s", d->name));
+	return (0);
+}
