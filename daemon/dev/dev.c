@@ -117,6 +117,43 @@ dev_timer(struct dev *d)
 	pthread_mutex_unlock(&d->lock);
 }
 
+static void
+dev_call(struct dev *d, void (*fn)(struct dev *))
+{
+	if (fn == NULL)
+		return;
+	pthread_mutex_lock(&d->lock);
+	fn(d);
+	pthread_mutex_unlock(&d->lock);
+}
+
+void
+dev_sync(struct dev *d)
+{
+	dev_call(d, d->ops->sync);
+}
+
+void
+dev_quiesce(struct dev *d)
+{
+	dev_call(d, d->ops->quiesce);
+}
+
+void
+dev_resume(struct dev *d)
+{
+	dev_call(d, d->ops->resume);
+}
+
+void
+dev_ready(struct dev *d, unsigned which)
+{
+	pthread_mutex_lock(&d->lock);
+	if (d->ops->ready != NULL)
+		d->ops->ready(d, which);
+	pthread_mutex_unlock(&d->lock);
+}
+
 /* As a bridge to an 8-bit bus does it: lowest byte first, one at a time. */
 static void
 dev_bytes(struct dev *d, unsigned range, struct bus_access *a)

@@ -39,7 +39,18 @@ struct dev_ops {
 	void (*save)(struct dev *, struct snap_w *);
 	/* Check all of it, then take it; -1: refused, state as before. */
 	int (*load)(struct dev *, struct snap_r *, struct err *);
+	/*
+	 * With a part of it elsewhere (main thread).  No vCPU is running: do
+	 * what the guest's accesses made necessary (mach_ops.defer); hold it
+	 * still, so that memory and saved state are true; let it go on.
+	 */
+	void (*sync)(struct dev *);
+	void (*quiesce)(struct dev *);
+	void (*resume)(struct dev *);
+	void (*ready)(struct dev *, unsigned which); /* mach_ops.watch */
 };
+
+#define DEV_WATCHES 34 /* which of ready() */
 
 struct dev {
 	const struct dev_ops *ops;
@@ -66,6 +77,7 @@ struct board_slot {
 	 */
 	uint8_t pci_slot;          /* 0: none */
 	const struct vio_ops *vio; /* of dev_virtio_pci */
+	const struct vio_conf *vio_conf;
 };
 
 /* Allocate, init, add the ranges to the buses, reset.  NULL: see err. */
@@ -73,6 +85,10 @@ struct dev *dev_open(const struct board_slot *, struct mach *, struct err *);
 void dev_close(struct dev *);
 void dev_reset(struct dev *);
 void dev_timer(struct dev *);
+void dev_sync(struct dev *);
+void dev_quiesce(struct dev *);
+void dev_resume(struct dev *);
+void dev_ready(struct dev *, unsigned which);
 /* Called by the bus; takes the lock. */
 void dev_access(struct dev *, unsigned range, struct bus_access *);
 /* Set the device's interrupt line; a no-op when it is there already. */
@@ -94,6 +110,11 @@ size_t uart_input(struct dev *, const void *, size_t len); /* bytes taken */
 size_t uart_room(struct dev *);
 void uart_break(struct dev *);
 void acpi_pm_power_button(struct dev *);
+/*
+ * A process that takes the place of the dead one of a device that has one;
+ * takes *sock.  No vCPU is running.  -1: it cannot; the device is as it was.
+ */
+int virtio_pci_replace(struct dev *, int *sock, struct err *);
 
 extern const struct dev_ops dev_uart, dev_rtc, dev_i8042, dev_reset_ctl,
     dev_acpi_pm, dev_pci_host, dev_debug_exit, dev_virtio_pci;

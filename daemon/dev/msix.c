@@ -29,10 +29,10 @@ msix_reset(struct msix *x)
 		x->entry[i].control = CONTROL_MASK;
 }
 
-static bool
-may_send(const struct msix *x, unsigned vec)
+bool
+msix_may_send(const struct msix *x, unsigned vec)
 {
-	return (x->enabled && !x->masked &&
+	return (vec < x->nvec && x->enabled && !x->masked &&
 	    !(x->entry[vec].control & CONTROL_MASK));
 }
 
@@ -42,7 +42,7 @@ send_pending(struct msix *x)
 	unsigned i;
 
 	for (i = 0; i < x->nvec; i++)
-		if (x->pending >> i & 1 && may_send(x, i))
+		if (x->pending >> i & 1 && msix_may_send(x, i))
 			msix_notify(x, i);
 }
 
@@ -51,7 +51,7 @@ msix_notify(struct msix *x, unsigned vec)
 {
 	if (vec >= x->nvec || !x->enabled)
 		return;
-	if (!may_send(x, vec)) {
+	if (!msix_may_send(x, vec)) {
 		x->pending |= 1u << vec;
 		return;
 	}

@@ -31,6 +31,8 @@ void msix_reset(struct msix *);
  * Past the end: reads zero, writes nothing.  T36. */
 void msix_table(struct msix *, struct bus_access *);
 void msix_pba(const struct msix *, struct bus_access *);
+/* It would be sent now. */
+bool msix_may_send(const struct msix *, unsigned vec);
 /* Message Control's two bits have been written. */
 void msix_control(struct msix *, bool enabled, bool masked);
 /* Send, or keep until it may be sent; a vector that is not there: nothing. */

@@ -13,6 +13,7 @@ vio_init(struct vio *v, const struct vio_ops *ops,
 	v->carrier = carrier;
 	v->carrier_ctx = ctx;
 	v->features_own = ops->features;
+	v->transport = VIO_F_INDIRECT | VIO_F_EVENT_IDX | VIO_F_VERSION_1;
 	v->nqueues = ops->nqueues;
 }
 

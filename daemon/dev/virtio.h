@@ -18,6 +18,7 @@
 
 /* dev_virtio_pci on a board: range 0, ports; range 1, memory. */
 #define VIO_PCI_IO_BYTES 64
+#define VIO_PCI_NOTIFY_STRIDE 2 /* of BAR 0: a port of 16 bits a queue */
 #define VIO_PCI_MEM_BYTES 0x2000
 
 /* virtio 1.2, 6: what the transport offers for every device. */
@@ -30,6 +31,7 @@ struct snap_w;
 struct snap_r;
 struct devpage;
 struct devpage_conf;
+struct vio_proxy_kind;
 
 /* What a device is opened with; all of it borrowed while open() runs. */
 struct vio_conf {
@@ -47,6 +49,8 @@ struct vio_ops {
 	uint16_t id;      /* virtio 1.2, 5 */
 	uint8_t nqueues;  /* at most; v->nqueues are in use */
 	uint16_t version; /* of what save() writes */
+	/* Another process serves it: vio_proxy.h.  NULL: kick() does. */
+	const struct vio_proxy_kind *proxy;
 	/*
 	 * The guest has put something into the open queue: serve until
 	 * vq_pop() returns 0.  On return nothing of that queue is in flight but
@@ -99,6 +103,7 @@ struct vio {
 	uint64_t features; /* negotiated; 0 before FEATURES_OK */
 	/* Offered: ops->features; open() may take bits off or put more on. */
 	uint64_t features_own;
+	uint64_t transport; /* likewise: all three VIO_F, but of a proxy */
 	uint8_t nqueues; /* ops->nqueues; open() may lower it, to 1 at least */
 	/*
 	 * io_setup(2) contexts, one a queue, for VIO_AIO_MAX requests: a device

@@ -35,8 +35,7 @@ enum reg {
 static uint64_t
 offered(const struct vpci *p)
 {
-	return (p->vio.features_own | VIO_F_INDIRECT | VIO_F_EVENT_IDX |
-	    VIO_F_VERSION_1);
+	return (p->vio.features_own | p->vio.transport);
 }
 
 static struct vpci_queue *
@@ -130,12 +129,9 @@ static void
 queue_enable(struct dev *d, struct vpci_queue *q)
 {
 	struct vpci *p = d->state;
-	uint64_t f = p->vio.features;
 
 	if (!(p->status & VIO_FEATURES_OK) ||
-	    vq_open(&p->vio.vq[p->q_sel], d->mach->mem, &q->rings,
-		(f & VIO_F_INDIRECT) != 0, (f & VIO_F_EVENT_IDX) != 0,
-		NULL) == -1) {
+	    vpci_queue_open(d, p->q_sel) == -1) {
 		vpci_needs_reset(d);
 		return;
 	}
@@ -153,6 +149,7 @@ queue_write(struct dev *d, uint64_t off, uint32_t v)
 		return;
 	if (off == Q_VECTOR) {
 		q->vector = vector(p, v);
+		vpci_proxy_defer(d);
 		return;
 	}
 	/* Nothing else moves once the device has read it.  T08. */
@@ -206,6 +203,8 @@ status_write(struct dev *d, uint8_t v)
 	if (!((p->status | fresh) & VIO_FEATURES_OK))
 		fresh &= ~VIO_DRIVER_OK;
 	p->status |= fresh;
+	if (fresh & VIO_DRIVER_OK)
+		vpci_proxy_defer(d);
 	if (fresh & VIO_DRIVER_OK && p->vio.ops->start != NULL)
 		p->vio.ops->start(&p->vio);
 }

@@ -11,14 +11,13 @@
 #include <string.h>
 
 #include "daemon/dev/snap.h"
+#include "daemon/dev/vio_proxy.h"
 #include "daemon/dev/virtio_pci.h"
 
 #define VENDOR 0x1af4
 #define DEVICE_BASE 0x1040 /* 4.1.2: plus the virtio device's id */
 #define CLASS_OTHER 0x00ff
 
-/* BAR 0: a port of 16 bits a queue. */
-#define NOTIFY_STRIDE 2
 /* BAR 1 */
 #define AT_COMMON 0x0000
 #define AT_ISR 0x0400
@@ -48,7 +47,8 @@
 #define PCI_DATA (AT_CAP_PCI + CAP_EXTRA)
 
 _Static_assert(PCI_MEM_FIRST == MEM_LOW_MAX, "BARs begin where RAM ends");
-_Static_assert(VIO_QUEUES_MAX *NOTIFY_STRIDE <= VIO_PCI_IO_BYTES, "BAR 0");
+_Static_assert(
+    VIO_QUEUES_MAX *VIO_PCI_NOTIFY_STRIDE <= VIO_PCI_IO_BYTES, "BAR 0");
 _Static_assert(AT_PBA + PART_BYTES <= VIO_PCI_MEM_BYTES, "BAR 1");
 _Static_assert(MSIX_VECTORS_MAX > VIO_QUEUES_MAX, "a vector a queue, and one");
 
@@ -89,6 +89,7 @@ vpci_needs_reset(struct dev *d)
 	if (p->status & VIO_NEEDS_RESET)
 		return;
 	p->status |= VIO_NEEDS_RESET;
+	vpci_proxy_defer(d);
 	if (p->status & VIO_DRIVER_OK)
 		vpci_interrupt(d, p->cfg_vector, VIO_ISR_CFG);
 }
@@ -113,11 +114,24 @@ vpci_reset(struct dev *d)
 	p->q_sel = 0;
 	p->cfg_vector = VIO_NO_VECTOR;
 	p->status = p->isr = 0;
+	p->resets++;
+	vpci_proxy_defer(d);
 	vpci_line(d);
 }
 
-static bool
-may_run(const struct vpci *p)
+int
+vpci_queue_open(struct dev *d, unsigned i)
+{
+	struct vpci *p = d->state;
+	uint64_t f = p->vio.features;
+
+	return (vq_open(&p->vio.vq[i], d->mach->mem, &p->q[i].rings,
+	    (f & VIO_F_INDIRECT) != 0, (f & VIO_F_EVENT_IDX) != 0,
+	    p->vio.ops->proxy != NULL ? vio_proxy_log(&p->vio, i) : NULL));
+}
+
+bool
+vpci_runs(const struct vpci *p)
 {
 	return (
 	    (p->status & (VIO_DRIVER_OK | VIO_NEEDS_RESET)) == VIO_DRIVER_OK);
@@ -140,10 +154,11 @@ static void
 notify(struct dev *d, const struct bus_access *a)
 {
 	struct vpci *p = d->state;
-	uint64_t i = a->off_bytes / NOTIFY_STRIDE;
+	uint64_t i = a->off_bytes / VIO_PCI_NOTIFY_STRIDE;
 
-	if (!a->write || a->len_bytes != 2 || a->off_bytes % NOTIFY_STRIDE ||
-	    i >= p->vio.nqueues || !vq_is_open(&p->vio.vq[i]) || !may_run(p))
+	if (!a->write || a->len_bytes != 2 ||
+	    a->off_bytes % VIO_PCI_NOTIFY_STRIDE || i >= p->vio.nqueues ||
+	    !vq_is_open(&p->vio.vq[i]) || !vpci_runs(p))
 		return;
 	p->vio.ops->kick(&p->vio, &p->vio.vq[i]);
 	signal_all(d);
@@ -201,6 +216,8 @@ vpci_memory(struct dev *d, struct bus_access *a)
 		break;
 	case AT_TABLE:
 		msix_table(&p->msix, a);
+		if (a->write)
+			vpci_proxy_defer(d);
 		break;
 	case AT_PBA:
 		msix_pba(&p->msix, a);
@@ -281,6 +298,10 @@ cfg_written(struct dev *d, unsigned reg, unsigned len)
 		pci_bars_update(&p->fn);
 	if (touches(reg, len, MSIX_CONTROL, 2))
 		msix_follow(p);
+	if (touches(reg, len, PCI_COMMAND, 2) ||
+	    touches(reg, len, PCI_BAR, 4 * PCI_BARS) ||
+	    touches(reg, len, MSIX_CONTROL, 2))
+		vpci_proxy_defer(d);
 	vpci_line(d);
 	window(d, reg, len, true);
 }
@@ -322,9 +343,9 @@ caps_init(struct vpci *p)
 		at = cap_virtio(f, at, CFG_DEVICE, 1, AT_DEVICE,
 		    (uint32_t)p->vio.ops->cfg_bytes);
 	at = cap_virtio(f, at, CFG_ISR, 1, AT_ISR, 1);
-	pci_put32(f, at + CAP_EXTRA, NOTIFY_STRIDE);
-	at =
-	    cap_virtio(f, at, CFG_NOTIFY, 0, 0, p->vio.nqueues * NOTIFY_STRIDE);
+	pci_put32(f, at + CAP_EXTRA, VIO_PCI_NOTIFY_STRIDE);
+	at = cap_virtio(
+	    f, at, CFG_NOTIFY, 0, 0, p->vio.nqueues * VIO_PCI_NOTIFY_STRIDE);
 	cap_virtio(f, at, CFG_COMMON, 1, AT_COMMON, VIO_COMMON_BYTES);
 }
 
@@ -348,8 +369,10 @@ cfg_init(struct dev *d)
 	pci_put16(f, PCI_CLASS, CLASS_OTHER);
 	pci_put16(f, PCI_SUBSYS_VENDOR, VENDOR);
 	pci_put16(f, PCI_SUBSYS, DEVICE_BASE + p->vio.ops->id);
-	f->cfg[PCI_INT_LINE] = (uint8_t)d->gsi;
-	f->cfg[PCI_INT_PIN] = 1;
+	if (d->gsi != DEV_NO_GSI) {
+		f->cfg[PCI_INT_LINE] = (uint8_t)d->gsi;
+		f->cfg[PCI_INT_PIN] = 1;
+	}
 	f->wmask[PCI_COMMAND] = 0x47;     /* and parity response */
 	f->wmask[PCI_COMMAND + 1] = 0x05; /* SERR, INTx disable */
 	f->wmask[PCI_LATENCY] = 0xf8;
@@ -383,7 +406,7 @@ on_cfg_changed(struct vio *v)
 	struct vpci *p = d->state;
 
 	p->generation++;
-	if (may_run(p))
+	if (vpci_runs(p))
 		vpci_interrupt(d, p->cfg_vector, VIO_ISR_CFG);
 }
 
@@ -436,9 +459,9 @@ vpci_init(struct dev *d, struct err *e)
 	p->fn.dev = d;
 	p->fn.reading = cfg_reading;
 	p->fn.written = cfg_written;
-	msix_init(&p->msix, d->mach, ops->nqueues + 1u);
-	if (vio_open(v, NULL, e) == -1)
+	if (vio_open(v, d->slot->vio_conf, e) == -1)
 		goto fail;
+	msix_init(&p->msix, d->mach, v->nqueues + 1u);
 	cfg_init(d); /* a function that is on the bus answers to its name */
 	if (pci_add(d->mach->pci, d->slot->pci_slot, &p->fn, e) == 0)
 		return (0);
@@ -454,6 +477,7 @@ vpci_fini(struct dev *d)
 {
 	struct vpci *p = d->state;
 
+	vpci_proxy_fini(d);
 	if (d->mach->pci != NULL)
 		pci_remove(d->mach->pci, d->slot->pci_slot);
 	if (p->vio.ops->close != NULL)
@@ -466,7 +490,9 @@ vpci_timer(struct dev *d)
 {
 	struct vpci *p = d->state;
 
-	if (p->vio.ops->timer == NULL || !may_run(p))
+	if (p->vio.ops->proxy != NULL)
+		vpci_proxy_timer(d);
+	if (p->vio.ops->timer == NULL || !vpci_runs(p))
 		return;
 	p->vio.ops->timer(&p->vio);
 	signal_all(d);
@@ -645,4 +671,8 @@ const struct dev_ops dev_virtio_pci = {
 	.timer = vpci_timer,
 	.save = vpci_save,
 	.load = vpci_load,
+	.sync = vpci_proxy_sync,
+	.quiesce = vpci_proxy_quiesce,
+	.resume = vpci_proxy_resume,
+	.ready = vpci_proxy_ready,
 };

@@ -27,6 +27,18 @@ struct vpci_queue {
 	bool enabled;
 };
 
+/* Of a device that another process serves, how things are: vpci_proxy.c. */
+struct vpci_proxy {
+	bool held;       /* between quiesce and resume */
+	unsigned resets; /* that it was told of */
+	bool rung;       /* a kick was seen: the timer looks after it */
+	uint16_t port;   /* where the doorbells are; 0: nowhere */
+	/* A bit a queue, and more of watched: mach_ops.doorbell, irqfd, watch. */
+	uint32_t doorbells, irqfds;
+	uint64_t watched;
+	struct mach_msi msi[VIO_QUEUES_MAX]; /* routes */
+};
+
 struct vpci {
 	struct pci_func fn;
 	struct msix msix;
@@ -36,6 +48,8 @@ struct vpci {
 	uint16_t q_sel, cfg_vector;
 	uint8_t status, isr, generation;
 	struct vpci_queue q[VIO_QUEUES_MAX];
+	unsigned resets; /* by the guest or by all of the machine */
+	struct vpci_proxy proxy;
 };
 
 /* One access to the common configuration; a->off_bytes from its start. */
@@ -49,5 +63,18 @@ void vpci_interrupt(struct dev *, uint16_t vector, uint8_t isr);
 void vpci_needs_reset(struct dev *);
 /* INTA# follows ISR, Command and MSI-X enable. */
 void vpci_line(struct dev *);
+/* DRIVER_OK, and not broken. */
+bool vpci_runs(const struct vpci *);
+/* What was agreed, rings where the guest put them; -1: they cannot be there. */
+int vpci_queue_open(struct dev *, unsigned i);
+
+/* vpci_proxy.c: devices that another process serves; else they do nothing. */
+void vpci_proxy_defer(struct dev *);
+void vpci_proxy_sync(struct dev *);
+void vpci_proxy_quiesce(struct dev *);
+void vpci_proxy_resume(struct dev *);
+void vpci_proxy_ready(struct dev *, unsigned which);
+void vpci_proxy_timer(struct dev *);
+void vpci_proxy_fini(struct dev *);
 
 #endif

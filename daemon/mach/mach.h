@@ -18,6 +18,20 @@ enum mach_event {
 	MACH_EXIT,     /* debug-exit device; arg: the code it wrote */
 };
 
+/* What becomes of a device that another process serves. */
+enum mach_dev_event {
+	MACH_DEV_STUCK, /* a request cannot be done now: pause */
+	MACH_DEV_HUNG,  /* requests wait and nothing is done */
+	MACH_DEV_OK,    /* it goes on again */
+	MACH_DEV_LOST,  /* its process is gone, or made no sense */
+	MACH_DEV_EVENTS,
+};
+
+struct mach_msi { /* data and addr 0: none */
+	uint64_t addr;
+	uint32_t data;
+};
+
 struct mach;
 struct mach_ops {
 	void (*irq)(struct mach *, unsigned gsi, bool level);
@@ -39,7 +53,32 @@ struct mach_ops {
 	 * mono_ns; a later call replaces it, ~0 ends it.
 	 */
 	void (*timer)(struct mach *, struct dev *, uint64_t at_ns);
+	/*
+	 * From a vCPU thread, in an access: sync() of the device's ops is
+	 * called before any vCPU runs on.
+	 */
+	void (*defer)(struct mach *, struct dev *);
+	/*
+	 * The rest is for devices that another process serves, in their sync(),
+	 * quiesce(), resume(), ready(), timer() and fini(): main thread.
+	 * Eventfds: a guest's 16-bit write to a port fills one; one that is
+	 * filled sends the message of a GSI; messages of n GSIs from that one
+	 * up.  -1: not here; the device has to do it by hand.
+	 */
+	int (*doorbell)(struct mach *, int efd, uint16_t port, bool on);
+	int (*irqfd)(struct mach *, int efd, unsigned gsi, bool on);
+	int (*routes)(
+	    struct mach *, unsigned gsi, const struct mach_msi *, unsigned n);
+	/* ready(which) is called whenever fd has something, until off. */
+	void (*watch)(
+	    struct mach *, struct dev *, unsigned which, int fd, bool on);
+	/* err may be NULL. */
+	void (*dev_event)(struct mach *, struct dev *, enum mach_dev_event,
+	    const struct err *);
 };
+
+/* GSIs of a PCI function's queues, above all pins. */
+#define MACH_MSI_GSI(slot, queue) (24u + ((slot)-1u) * 16u + (queue))
 
 struct mach {
 	struct bus *pio, *mmio;

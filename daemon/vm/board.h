@@ -7,7 +7,7 @@
 
 #include "daemon/dev/dev.h"
 
-#define BOARD_DEVS 16 /* rows there may be */
+#define BOARD_ROWS 8 /* there may be */
 
 extern const struct board_slot board_pc[];
 extern const size_t board_pc_n;

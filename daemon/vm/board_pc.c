@@ -60,5 +60,5 @@ const struct board_slot board_pc[] = {
 	},
 };
 const size_t board_pc_n = sizeof(board_pc) / sizeof(board_pc[0]);
-_Static_assert(sizeof(board_pc) / sizeof(board_pc[0]) <= BOARD_DEVS,
+_Static_assert(sizeof(board_pc) / sizeof(board_pc[0]) <= BOARD_ROWS,
     "the array of devices in struct machine");

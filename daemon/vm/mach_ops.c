@@ -117,18 +117,18 @@ op_timer(struct mach *mach, struct dev *dev, uint64_t at_ns)
 {
 	struct machine *m = mach->ctx;
 	bool changed = false;
-	unsigned i, slot = BOARD_DEVS;
+	unsigned i, slot = MACHINE_ALL;
 
 	pthread_mutex_lock(&m->timer_lock);
-	for (i = 0; i < BOARD_DEVS; i++) {
+	for (i = 0; i < MACHINE_ALL; i++) {
 		if (m->timer[i].dev == dev) {
 			slot = i;
 			break;
 		}
-		if (m->timer[i].dev == NULL && slot == BOARD_DEVS)
+		if (m->timer[i].dev == NULL && slot == MACHINE_ALL)
 			slot = i;
 	}
-	if (slot < BOARD_DEVS &&
+	if (slot < MACHINE_ALL &&
 	    (m->timer[slot].dev == dev || at_ns != ~0ull)) {
 		changed = m->timer[slot].at_ns != at_ns;
 		m->timer[slot].dev = at_ns == ~0ull ? NULL : dev;
@@ -147,7 +147,7 @@ timer_take(struct machine *m, uint64_t now)
 	unsigned i;
 
 	pthread_mutex_lock(&m->timer_lock);
-	for (i = 0; i < BOARD_DEVS && d == NULL; i++)
+	for (i = 0; i < MACHINE_ALL && d == NULL; i++)
 		if (m->timer[i].dev != NULL && m->timer[i].at_ns <= now) {
 			d = m->timer[i].dev;
 			m->timer[i].dev = NULL;
@@ -176,7 +176,7 @@ machine_timers_arm(struct machine *m)
 	unsigned i;
 
 	pthread_mutex_lock(&m->timer_lock);
-	for (i = 0; i < BOARD_DEVS; i++)
+	for (i = 0; i < MACHINE_ALL; i++)
 		if (m->timer[i].dev != NULL && m->timer[i].at_ns < next)
 			next = m->timer[i].at_ns;
 	pthread_mutex_unlock(&m->timer_lock);
@@ -191,6 +191,109 @@ machine_timers_arm(struct machine *m)
 	evtimer_add(m->timer_ev, &tv);
 }
 
+/* Known only once it is open; then machine_devs_open() does it anyhow. */
+static void
+op_defer(struct mach *mach, struct dev *dev)
+{
+	struct machine *m = mach->ctx;
+	unsigned i;
+
+	for (i = 0; i < MACHINE_ALL; i++)
+		if (m->dev[i] == dev) {
+			atomic_fetch_or(&m->deferred, 1u << i);
+			machine_request(m, REQ_DEVICE);
+		}
+}
+
+static int
+op_doorbell(struct mach *mach, int efd, uint16_t port, bool on)
+{
+	struct machine *m = mach->ctx;
+
+	return (m->conf.hv->ioeventfd(m->hv, efd, false, port, 2, NULL, on));
+}
+
+static int
+op_irqfd(struct mach *mach, int efd, unsigned gsi, bool on)
+{
+	struct machine *m = mach->ctx;
+
+	return (m->conf.hv->irqfd(m->hv, efd, gsi, on));
+}
+
+/* Those of these GSIs go, the new ones come; the hypervisor wants all. */
+static int
+op_routes(
+    struct mach *mach, unsigned gsi, const struct mach_msi *msi, unsigned n)
+{
+	struct machine *m = mach->ctx;
+	struct hv_route *r = m->route;
+	unsigned i, kept = 0;
+
+	for (i = 0; i < m->nroutes; i++)
+		if (r[i].gsi < gsi || r[i].gsi >= gsi + n)
+			r[kept++] = r[i];
+	for (i = 0; i < n && kept < HV_ROUTES_MAX; i++)
+		if (msi[i].addr != 0 || msi[i].data != 0)
+			r[kept++] = (struct hv_route){
+				.gsi = gsi + i,
+				.addr = msi[i].addr,
+				.data = msi[i].data,
+			};
+	m->nroutes = kept;
+	return (m->conf.hv->routes(m->hv, r, kept));
+}
+
+static void
+on_watch(int fd, short what, void *arg)
+{
+	struct machine_watch *w = arg;
+
+	(void)fd;
+	(void)what;
+	dev_ready(w->dev, w->which);
+}
+
+static void
+op_watch(struct mach *mach, struct dev *dev, unsigned which, int fd, bool on)
+{
+	struct machine *m = mach->ctx;
+	struct machine_watch *w;
+	int i = machine_dev_index(m, dev);
+
+	if (i == -1)
+		return;
+	w = &m->extra[i].watch[which];
+	if (w->ev != NULL)
+		event_free(w->ev);
+	w->ev = NULL;
+	if (!on)
+		return;
+	w->m = m;
+	w->dev = dev;
+	w->which = which;
+	w->ev = event_new(m->conf.base, fd, EV_READ | EV_PERSIST, on_watch, w);
+	if (w->ev != NULL)
+		event_add(w->ev, NULL);
+}
+
+/* The device's lock is held: told in a turn of the loop. */
+static void
+op_dev_event(struct mach *mach, struct dev *dev, enum mach_dev_event what,
+    const struct err *why)
+{
+	struct machine *m = mach->ctx;
+	int i = machine_dev_index(m, dev);
+
+	if (i == -1)
+		return;
+	err_clear(&m->extra[i].why[what]);
+	if (why != NULL)
+		m->extra[i].why[what] = *why;
+	atomic_fetch_or(&m->extra[i].events, 1u << what);
+	machine_note(m, NOTE_DEV);
+}
+
 const struct mach_ops machine_mach_ops = {
 	.irq = op_irq,
 	.msi = op_msi,
@@ -200,4 +303,10 @@ const struct mach_ops machine_mach_ops = {
 	.console = op_console,
 	.console_room = op_console_room,
 	.timer = op_timer,
+	.defer = op_defer,
+	.doorbell = op_doorbell,
+	.irqfd = op_irqfd,
+	.routes = op_routes,
+	.watch = op_watch,
+	.dev_event = op_dev_event,
 };

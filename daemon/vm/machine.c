@@ -89,9 +89,10 @@ machine_again(struct machine *m, struct err *e)
 {
 	unsigned i;
 
-	for (i = 0; i < board_pc_n; i++)
+	for (i = 0; i < MACHINE_ALL; i++)
 		if (m->dev[i] != NULL)
 			dev_reset(m->dev[i]);
+	machine_devs_sync(m); /* nobody writes to its memory any more */
 	if (mem_clear(&m->mem, e) == -1 || m->conf.hv->reset(m->hv, e) == -1 ||
 	    machine_load(m, e) == -1)
 		return (err_prefix(e, "cannot restart the guest"));
@@ -101,8 +102,7 @@ machine_again(struct machine *m, struct err *e)
 	return (0);
 }
 
-/* Let the vCPUs go on, unless there is a reason why they stand. */
-static void
+void
 machine_go(struct machine *m)
 {
 	if (!m->paused && !m->stopped && m->started)
@@ -153,13 +153,15 @@ machine_requests(struct machine *m)
 		return;
 	vcpus_hold(m);
 	req = atomic_load(&m->requests);
+	if (req & REQ_DEVICE)
+		machine_devs_sync(m);
 	if (req & REQ_ERROR)
 		machine_end(m, MACHINE_FAILED, 0, &m->why);
 	else if (req & REQ_EXIT)
 		machine_end(m, MACHINE_EXIT, atomic_load(&m->exit_code), NULL);
 	else if (req & REQ_POWEROFF)
 		machine_end(m, MACHINE_POWEROFF, 0, NULL);
-	else
+	else if (req & (REQ_RESET | REQ_TRIPLE))
 		guest_reset(m, (req & REQ_TRIPLE) != 0);
 	atomic_store(&m->requests, 0);
 	machine_go(m);
@@ -180,6 +182,8 @@ on_wake(int fd, short what, void *arg)
 		machine_timers_arm(m);
 	if (notes & NOTE_ROOM)
 		m->conf.ops->console_room(m->conf.ctx);
+	if (notes & NOTE_DEV)
+		machine_devs_told(m);
 	if (notes & NOTE_POKE && m->conf.ops->poked != NULL)
 		m->conf.ops->poked(m->conf.ctx);
 	if (notes & NOTE_STARTED) {
@@ -238,7 +242,7 @@ machine_board_open(struct machine *m, struct err *e)
 		else if (board_pc[i].ops == &dev_acpi_pm)
 			m->pm = m->dev[i];
 	}
-	return (0);
+	return (machine_devs_open(m, e));
 }
 
 static int
@@ -316,8 +320,9 @@ machine_close(struct machine *m)
 	if (m == NULL)
 		return;
 	vcpus_close(m);
-	for (i = 0; i < BOARD_DEVS; i++)
+	for (i = 0; i < MACHINE_ALL; i++)
 		dev_close(m->dev[i]);
+	machine_devs_close(m);
 	bus_close(m->mach.pio);
 	bus_close(m->mach.mmio);
 	m->conf.hv->vm_close(m->hv);
@@ -373,6 +378,7 @@ machine_pause(struct machine *m)
 		return;
 	m->paused = true;
 	vcpus_hold(m);
+	machine_devs_hold(m, true);
 	m->conf.hv->hold(m->hv);
 	machine_clock_freeze(m, true);
 	machine_timers_arm(m);
@@ -386,6 +392,7 @@ machine_unpause(struct machine *m)
 	m->paused = false;
 	m->conf.hv->release(m->hv);
 	machine_clock_freeze(m, false);
+	machine_devs_hold(m, false);
 	machine_timers_arm(m);
 	machine_go(m);
 }

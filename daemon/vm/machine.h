@@ -12,13 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/dev/virtio.h"
 #include "daemon/hv/hv.h"
+#include "daemon/mach/mach.h"
 #include "daemon/mach/mem.h"
 #include "shared/err.h"
 #include "shared/figures.h"
 
 struct event_base;
 struct machine;
+struct vio_ops;
 
 enum machine_event {
 	MACHINE_STARTED,  /* boot processor enters the guest, first time */
@@ -26,6 +29,19 @@ enum machine_event {
 	MACHINE_POWEROFF, /* it powered itself off; all vCPUs stand */
 	MACHINE_EXIT,     /* debug-exit device, arg: the code; they stand */
 	MACHINE_FAILED,   /* cannot go on, err says why; they stand */
+};
+
+#define MACHINE_DEVS_MAX 16
+
+/*
+ * A virtio device beside those of the board, in PCI slot 2 and up.  With one of
+ * daemon/dev/vio_proxy.h, conf.fd[0] is the socket of the process that serves
+ * it; with any other it is served in this one.  fds are taken.
+ */
+struct machine_dev_conf {
+	char name[16]; /* "blk0" */
+	const struct vio_ops *vio;
+	struct vio_conf conf;
 };
 
 struct machine_ops {
@@ -38,6 +54,12 @@ struct machine_ops {
 	void (*console)(void *ctx, const void *, size_t);
 	/* The UART has room again after machine_input() took too few. */
 	void (*console_room)(void *ctx);
+	/*
+	 * Optional: of conf.devs[index].  The machine is paused when it is
+	 * MACH_DEV_STUCK.  May call machine_dev_replace().
+	 */
+	void (*dev)(
+	    void *ctx, unsigned index, enum mach_dev_event, const struct err *);
 	/* Optional: somebody called machine_poke(). */
 	void (*poked)(void *ctx);
 	/* Optional: in each vCPU thread, last thing before it may run. */
@@ -52,6 +74,8 @@ struct machine_conf {
 	uint64_t mem_bytes;
 	bool hugepages;
 	bool debug_exit; /* with the device that ends the machine */
+	const struct machine_dev_conf *devs; /* borrowed by machine_open() */
+	unsigned ndevs;
 	struct event_base *base;
 	const struct machine_ops *ops;
 	void *ctx;
@@ -72,6 +96,15 @@ bool machine_paused(const struct machine *);
 unsigned machine_restarts(const struct machine *);
 /* Microseconds of STEP_MEMORY .. STEP_RUN, as far as they are done. */
 const uint32_t *machine_steps(const struct machine *);
+
+/*
+ * Another process takes the place of that of devs[index]: takes *sock.  -1: it
+ * cannot, and the device goes on as one whose process is lost.
+ */
+int machine_dev_replace(
+    struct machine *, unsigned index, int *sock, struct err *);
+/* Its device, for tests. */
+struct dev *machine_dev(struct machine *, unsigned index);
 
 /* Keys: bytes taken; when fewer than len, console_room() will be called. */
 size_t machine_input(struct machine *, const void *, size_t len);

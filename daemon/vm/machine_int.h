@@ -14,6 +14,8 @@
 #include "shared/proto.h"
 
 #define MACHINE_CPUS 64
+/* Rows of the board, then conf.devs. */
+#define MACHINE_ALL (BOARD_ROWS + MACHINE_DEVS_MAX)
 
 /* What a vCPU wants of the main thread; all vCPUs stand until it is done. */
 enum machine_request {
@@ -22,6 +24,7 @@ enum machine_request {
 	REQ_EXIT = 1 << 2,
 	REQ_TRIPLE = 1 << 3,
 	REQ_ERROR = 1 << 4,
+	REQ_DEVICE = 1 << 5, /* deferred says which */
 };
 /* What it tells the main thread, and goes on. */
 enum machine_note {
@@ -29,6 +32,7 @@ enum machine_note {
 	NOTE_ROOM = 1 << 1,
 	NOTE_TIMER = 1 << 2,
 	NOTE_POKE = 1 << 3,
+	NOTE_DEV = 1 << 4, /* events of extra says which */
 };
 
 struct vcpu {
@@ -40,12 +44,31 @@ struct vcpu {
 	struct figures_vcpu *figures;
 };
 
+struct machine_watch {
+	struct machine *m;
+	struct dev *dev;
+	unsigned which;
+	struct event *ev;
+};
+
+/* One of conf.devs.  Main thread only, but for events. */
+struct machine_dev {
+	struct board_slot slot;
+	struct machine_watch watch[DEV_WATCHES];
+	atomic_uint events; /* bits of enum mach_dev_event */
+	struct err why[MACH_DEV_EVENTS];
+};
+
 struct machine {
 	struct mach mach; /* what devices see; mach.ctx is the machine */
 	struct machine_conf conf;
 	struct mem mem;
 	struct hv_vm *hv;
-	struct dev *dev[BOARD_DEVS]; /* by row of board_pc; NULL: left out */
+	/* By row of board_pc, then by conf.devs; NULL: left out. */
+	struct dev *dev[MACHINE_ALL];
+	struct machine_dev *extra; /* conf.ndevs */
+	struct hv_route route[HV_ROUTES_MAX];
+	unsigned nroutes;
 	struct dev *uart, *pm;
 	struct vcpu vcpu[MACHINE_CPUS];
 	struct figures *own_figures; /* when conf.figures is NULL */
@@ -56,6 +79,7 @@ struct machine {
 	unsigned nparked;            /* lock */
 	atomic_bool hold;            /* written under lock */
 	atomic_uint requests, notes; /* machine_request, machine_note */
+	atomic_uint deferred;        /* of dev[], a bit each */
 	bool quit;                   /* lock */
 	struct err why;              /* lock: of REQ_ERROR, or of opening */
 	bool open_failed;            /* lock */
@@ -76,18 +100,33 @@ struct machine {
 	struct {
 		struct dev *dev;
 		uint64_t at_ns;
-	} timer[BOARD_DEVS]; /* timer_lock */
+	} timer[MACHINE_ALL]; /* timer_lock */
 };
+_Static_assert(MACHINE_ALL <= 32, "deferred");
 
 uint64_t machine_now_ns(void);
 void machine_note(struct machine *, enum machine_note);
 void machine_request(struct machine *, enum machine_request);
+
+/* Let the vCPUs go on, unless there is a reason why they stand. */
+void machine_go(struct machine *);
 
 /* mach_ops.c */
 extern const struct mach_ops machine_mach_ops;
 void machine_timers_run(struct machine *);
 void machine_timers_arm(struct machine *);
 void machine_clock_freeze(struct machine *, bool freeze);
+
+/* extra.c: conf.devs. */
+int machine_devs_open(struct machine *, struct err *);
+void machine_devs_close(struct machine *);
+/* With all vCPUs standing. */
+void machine_devs_sync(struct machine *);
+void machine_devs_hold(struct machine *, bool hold);
+/* What they told; may pause the machine. */
+void machine_devs_told(struct machine *);
+/* The index in conf.devs; -1: not one of them. */
+int machine_dev_index(const struct machine *, const struct dev *);
 
 /* vcpu.c */
 int vcpus_open(struct machine *, struct err *);
