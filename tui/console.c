@@ -138,7 +138,8 @@ console_data(struct console *cons, uint64_t off, const void *bytes, size_t len)
 	vt_feed(cons->vt, p, (size_t)old, false);
 	vt_feed(cons->vt, p + old, len - (size_t)old, true);
 	cons->next += len;
-	cons->app->dirty = true;
+	if (cons->app->cur == VIEW_CONSOLE)
+		cons->app->dirty = true;
 }
 
 void

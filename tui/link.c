@@ -38,7 +38,7 @@ struct link {
 	struct model *model;
 	struct app *app;
 	struct peer *peer; /* NULL: not connected */
-	void (*changed)(void *);
+	link_changed *changed;
 	void *ctx;
 	int tries;
 	int64_t up_s; /* since when it stands */
@@ -104,7 +104,7 @@ static void
 model_changed(struct link *l)
 {
 	l->model->generation++;
-	l->changed(l->ctx);
+	l->changed(l->ctx, true);
 }
 
 /* The next try: at once, then after 1, 2, 4, at most 8 seconds. */
@@ -338,6 +338,12 @@ on_started(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	return (0);
 }
 
+static void
+console_changed(struct link *l)
+{
+	l->changed(l->ctx, false);
+}
+
 static struct console *
 console_of(struct link *l, uint32_t chan)
 {
@@ -357,6 +363,7 @@ on_attached(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	request_take(l, m->reqno, &r);
 	if (cons != NULL)
 		console_attached(cons, a);
+	console_changed(l);
 	return (0);
 }
 
@@ -370,6 +377,7 @@ on_data(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	(void)e;
 	if (cons != NULL)
 		console_data(cons, c->off, c + 1, c->len);
+	console_changed(ctx);
 	return (0);
 }
 
@@ -383,6 +391,7 @@ on_gap(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	(void)e;
 	if (cons != NULL)
 		console_gap(cons, g);
+	console_changed(ctx);
 	return (0);
 }
 
@@ -396,6 +405,7 @@ on_peers(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	(void)e;
 	if (cons != NULL)
 		console_peers(cons, c);
+	console_changed(ctx);
 	return (0);
 }
 
@@ -424,6 +434,7 @@ on_cons_closed(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	msg_to_err(&c->why, &why);
 	if (cons != NULL)
 		console_closed(cons, why.text);
+	console_changed(ctx);
 	return (0);
 }
 
@@ -510,7 +521,7 @@ on_retry(evutil_socket_t fd, short what, void *ctx)
 
 struct link *
 link_open(struct event_base *base, struct model *m, const char *path,
-    void (*changed)(void *), void *ctx)
+    link_changed *changed, void *ctx)
 {
 	struct link *l;
 

@@ -13,9 +13,12 @@ struct link;
 
 extern const struct link_ops link_ops; /* their ctx is a struct link * */
 
-/* changed: the model is another.  Nothing connects before link_start(). */
+/* There is something to draw: the model is another, or only a console. */
+typedef void link_changed(void *ctx, bool model);
+
+/* Nothing connects before link_start(). */
 struct link *link_open(struct event_base *, struct model *, const char *path,
-    void (*changed)(void *), void *ctx);
+    link_changed *, void *ctx);
 /* app: whose consoles and status line take what comes.  Borrowed. */
 void link_start(struct link *, struct app *);
 void link_close(struct link *);

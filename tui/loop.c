@@ -14,6 +14,8 @@
 #include "tui/term/keydec.h"
 
 #define FRAME_MS 33
+#define KEY_FRAME_MS 16 /* while somebody types */
+#define TYPING_MS 250
 #define ESC_MS 25 /* how long an Esc may be the first of more */
 #define IDLE_FRAME_MS 900
 
@@ -40,7 +42,8 @@ struct loop {
 	struct canvas canvas;
 	struct keydec keys;
 	bool model_changed, framing;
-	int64_t last_frame_ms;
+	int64_t last_frame_ms, last_key_ms;
+	int64_t frame_ms; /* what the last one took */
 };
 
 static int64_t
@@ -73,19 +76,24 @@ set_clock(struct model *m)
 		    (unsigned)tm.tm_sec % 61u);
 }
 
-/* Draw soon: at once after a pause, else when the last frame is old enough. */
+/*
+ * Draw soon: at once after a pause, else when the last frame is old enough, and
+ * half of the time is left for what comes in.
+ */
 static void
 want_frame(struct loop *l)
 {
-	int64_t since;
+	int64_t now = now_ms(), since = now - l->last_frame_ms, gap;
 
 	if (l->app.quit)
 		event_base_loopbreak(l->base);
 	if (l->framing || (!l->app.dirty && !l->model_changed))
 		return;
-	since = now_ms() - l->last_frame_ms;
+	gap = now - l->last_key_ms < TYPING_MS ? KEY_FRAME_MS : FRAME_MS;
+	if (gap < 2 * l->frame_ms)
+		gap = 2 * l->frame_ms;
 	l->framing = true;
-	add_ms(l->ev[EV_FRAME], since >= FRAME_MS ? 0 : FRAME_MS - since);
+	add_ms(l->ev[EV_FRAME], since >= gap ? 0 : gap - since);
 }
 
 static void
@@ -105,14 +113,15 @@ on_frame(evutil_socket_t fd, short what, void *arg)
 	l->last_frame_ms = now_ms();
 	app_draw(&l->app, &l->canvas);
 	screen_show(l->screen, &l->canvas);
+	l->frame_ms = now_ms() - l->last_frame_ms;
 }
 
 static void
-on_changed(void *arg)
+on_changed(void *arg, bool model)
 {
 	struct loop *l = arg;
 
-	l->model_changed = true;
+	l->model_changed |= model;
 	want_frame(l);
 }
 
@@ -147,10 +156,12 @@ on_stdin(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	event_del(l->ev[EV_ESC]);
+	l->last_key_ms = now_ms();
 	if (n > 0)
 		keydec_feed(&l->keys, buf, (size_t)n, now_ms(), &sink);
 	if (keydec_waits(&l->keys))
 		add_ms(l->ev[EV_ESC], ESC_MS);
+	l->framing = false; /* it may come sooner now */
 	want_frame(l);
 }
 

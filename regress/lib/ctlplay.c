@@ -28,6 +28,12 @@ struct wire play_parent;
 static pid_t control_pid;
 static char socket_path[64];
 
+const char *
+play_socket(void)
+{
+	return (socket_path);
+}
+
 static void __attribute__((noreturn)) control_child(int fd)
 {
 	static struct control ctl;

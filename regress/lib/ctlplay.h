@@ -18,6 +18,7 @@
 extern struct wire play_parent;
 
 void play_setup(void);
+const char *play_socket(void); /* for a client that is a program */
 /* control must have lived through it, and end with its parent. */
 void play_teardown(void);
 void play_client(struct wire *);

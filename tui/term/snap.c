@@ -115,6 +115,7 @@ vt_snap_take(struct vt *vt)
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return (NULL);
 	s->cols = vt->cols;
+	vt_catch_up(vt);
 	for (n = 0; n * vt->rows <= VT_SCROLLBACK + vt->rows; n++) {
 		if (snap_grow(s, s->lines + 2 * vt->rows) == -1)
 			goto fail;

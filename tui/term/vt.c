@@ -40,6 +40,10 @@ vt_open(struct vt **out, int rows, int cols, vt_answer *answer, void *ctx)
 		return (-1);
 	vt->answer = answer;
 	vt->ctx = ctx;
+	if ((vt->later = malloc(VT_LATER_BYTES)) == NULL) {
+		free(vt);
+		return (-1);
+	}
 	if ((rc = tsm_screen_new(&vt->screen, NULL, NULL)) < 0 ||
 	    (rc = tsm_vte_new(&vt->vte, vt->screen, on_write, vt, NULL, NULL)) <
 		0) {
@@ -51,7 +55,8 @@ vt_open(struct vt **out, int rows, int cols, vt_answer *answer, void *ctx)
 		vt_close(vt);
 		return (-1);
 	}
-	tsm_screen_set_max_sb(vt->screen, VT_SCROLLBACK);
+	vt->scrollback = VT_SCROLLBACK;
+	tsm_screen_set_max_sb(vt->screen, vt->scrollback);
 	*out = vt;
 	return (0);
 }
@@ -68,12 +73,66 @@ vt_close(struct vt *vt)
 		tsm_screen_clear_sb(vt->screen);
 		tsm_screen_unref(vt->screen);
 	}
+	free(vt->later);
 	free(vt);
+}
+
+/*
+ * Forget the lines that are gone from scrollback and screen before anybody can
+ * look: libtsm takes 30 ns a byte, and a flood is mostly such lines.  What
+ * stays fills the scrollback, the screen, and the screen once more, since the
+ * first of its lines may only overwrite what was there.
+ */
+static void
+drop_gone(struct vt *vt)
+{
+	size_t tail, at = 0, len;
+	const char *colour;
+
+	tail = plain_tail(
+	    vt->later, vt->nlater, vt->scrollback + 2 * (unsigned)vt->rows);
+	while ((colour = plain_colour(vt->later, tail, &at, &len)) != NULL)
+		tsm_vte_input(vt->vte, colour, len);
+	vt->nlater -= tail;
+	memmove(vt->later, vt->later + tail, vt->nlater);
+}
+
+void
+vt_catch_up(struct vt *vt)
+{
+	if (vt->nlater == 0)
+		return;
+	drop_gone(vt);
+	tsm_vte_input(vt->vte, vt->later, vt->nlater);
+	vt->nlater = 0;
+}
+
+/* Keep plain bytes for later; false: there is no room. */
+static bool
+put_off(struct vt *vt, const void *bytes, size_t len)
+{
+	if (len > VT_LATER_BYTES - vt->nlater) {
+		drop_gone(vt);
+		if (vt->nlater > VT_LATER_BYTES / 8 * 7)
+			vt_catch_up(vt); /* long lines */
+	}
+	if (len > VT_LATER_BYTES - vt->nlater)
+		return (false);
+	memcpy(vt->later + vt->nlater, bytes, len);
+	vt->nlater += len;
+	return (true);
 }
 
 void
 vt_feed(struct vt *vt, const void *bytes, size_t len, bool answers)
 {
+	/* A colour whose beginning libtsm has is none to be found later. */
+	bool whole = vt->nlater > 0 || plain_between(&vt->plain);
+
+	if (plain_scan(&vt->plain, bytes, len) && whole &&
+	    put_off(vt, bytes, len))
+		return;
+	vt_catch_up(vt);
 	vt->answers = answers;
 	vt->answered = 0;
 	tsm_vte_input(vt->vte, bytes, len);
@@ -112,6 +171,7 @@ vt_resize(struct vt *vt, int rows, int cols)
 {
 	int rc;
 
+	vt_catch_up(vt);
 	rows = rows < 2 ? 2 : rows > 1000 ? 1000 : rows;
 	cols = cols < 4 ? 4 : cols > 1000 ? 1000 : cols;
 	if (rows == vt->rows && cols == vt->cols)
@@ -149,6 +209,7 @@ vt_notice(struct vt *vt, const char *text)
 	char buf[256];
 	int n;
 
+	vt_catch_up(vt);
 	n = snprintf(buf, sizeof(buf), "\x18%s\x1b[0;7m-- %s --\x1b[0m\r\n",
 	    tsm_screen_get_cursor_x(vt->screen) > 0 ? "\r\n" : "", text);
 	if (n > 0 && (size_t)n < sizeof(buf))
@@ -252,6 +313,7 @@ vt_draw(struct vt *vt, struct canvas *c, struct rect r, bool focus)
 {
 	struct draw_ctx d = { .vt = vt, .c = c, .r = r };
 
+	vt_catch_up(vt);
 	canvas_fill(c, r, TR_CONSOLE);
 	d.cursor = vt_cursor(vt, &d.cx, &d.cy);
 	tsm_screen_draw(vt->screen, draw_cell, &d);

@@ -14,7 +14,8 @@
 
 #include "tui/draw/canvas.h"
 
-#define VT_SCROLLBACK 5000 /* lines */
+#define VT_SCROLLBACK 5000          /* lines */
+#define VT_LATER_BYTES (512 * 1024) /* see vt_feed() */
 #define VT_KEY_BYTES 32
 #define VT_ANSWER_BYTES 256 /* to one vt_feed(); more is dropped */
 
@@ -26,7 +27,11 @@ typedef void vt_answer(void *ctx, const char *bytes, size_t len);
 /* 0, or -1 with errno. */
 int vt_open(struct vt **, int rows, int cols, vt_answer *, void *ctx);
 void vt_close(struct vt *); /* NULL is fine */
-/* answers false: questions in these bytes (a replay) stay unanswered. */
+/*
+ * answers false: questions in these bytes (a replay) stay unanswered.  Plain
+ * lines wait until somebody looks, and of a flood of them only those are
+ * interpreted that scrollback and screen can hold.
+ */
 void vt_feed(struct vt *, const void *bytes, size_t len, bool answers);
 int vt_resize(struct vt *, int rows, int cols);
 int vt_rows(const struct vt *);
