@@ -278,6 +278,7 @@ cons_free(struct cons *c)
 		munmap(c->bell, BELL_BYTES);
 	if (c->figures != NULL)
 		munmap((void *)(uintptr_t)c->figures, FIGURES_BYTES);
+	cdev_unmap(c);
 	peer_close(c->link);
 	free(c);
 }
@@ -339,7 +340,7 @@ link_closed(void *ctx, struct peer *peer, const struct err *why)
  * Map a page of a VM process.  Its size must be sealed: a file that shrinks
  * under a mapping would kill us.
  */
-static void *
+void *
 page_map(int fd, size_t bytes, int prot, struct err *e)
 {
 	struct stat st;
@@ -420,6 +421,15 @@ on_page_figures(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 		return (0);
 	c->figures = page_map(msg->fd, FIGURES_BYTES, PROT_READ, e);
 	return (c->figures == NULL ? link_bad(c, e) : 0);
+}
+
+static int
+on_page_dev(void *ctx, struct peer *from, struct msg *msg, struct err *e)
+{
+	struct cons *c = ctx;
+
+	(void)from;
+	return (cdev_map(c, msg->body, msg->fd, e) == -1 ? link_bad(c, e) : 0);
 }
 
 static int
@@ -519,6 +529,7 @@ static const struct msg_handler from_vm[] = {
 	{ MSG_PAGE_RING, on_page_ring },
 	{ MSG_PAGE_BELL, on_page_bell },
 	{ MSG_PAGE_FIGURES, on_page_figures },
+	{ MSG_PAGE_DEV, on_page_dev },
 	{ MSG_BELL_EVENT, on_bell_event },
 	{ MSG_ATTACHED, on_attached },
 	{ MSG_SAMPLED, on_sampled },

@@ -68,6 +68,7 @@ on_row(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	    (v = cvm_new(ctl, m->id)) == NULL)
 		return (err_errno(e, "row"));
 	v->row = *m;
+	cdev_forget(v, m->ndevs);
 	view_row(v, &row);
 	client_push(ctl, SUB_ROWS, MSG_VM_ROW, &row, sizeof(row));
 	if (!cons_expected(v))
@@ -88,6 +89,7 @@ on_gone(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	if ((v = cvm_id(ctl, m->id)) == NULL)
 		return (0);
 	TAILQ_REMOVE(&ctl->vms, v, entry);
+	cdev_forget(v, 0);
 	if (v->cons != NULL)
 		cons_release(v->cons);
 	if (v->joining != NULL)
@@ -161,6 +163,7 @@ static const struct msg_handler from_parent[] = {
 	{ MSG_STARTED, on_answer },
 	{ MSG_VM_ROW, on_row },
 	{ MSG_VM_GONE, on_gone },
+	{ MSG_DEV_ROW, on_dev_row },
 	{ MSG_EVENT, on_event },
 	{ MSG_CTL_LISTEN, on_listen },
 	{ MSG_CTL_VM, on_vm },

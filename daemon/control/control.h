@@ -36,6 +36,7 @@ struct event;
 struct event_base;
 struct client;
 struct control;
+struct devpage;
 struct held;
 
 /* One attachment of a client to a console. */
@@ -64,6 +65,7 @@ struct cons {
 	bool credit_due;        /* and the writer its credit, after that */
 	uint64_t rung_end;      /* ring_end() at the last bell */
 	const struct figures *figures;
+	const struct devpage *dev[VM_DEVS_MAX]; /* or NULL */
 	TAILQ_HEAD(, attach) attached;
 	struct attach *writer;
 	uint32_t input_credit; /* what the VM process still takes */
@@ -76,6 +78,7 @@ struct cvm {
 	struct msg_row row;   /* as the parent has it */
 	struct cons *cons;    /* of the present or last run, or NULL */
 	struct cons *joining; /* its pages are still coming */
+	struct msg_dev_row *dev[VM_DEVS_MAX]; /* as the parent has them */
 };
 
 /* A request that the parent answers. */
@@ -149,7 +152,17 @@ void view_row(const struct cvm *, struct msg_row *);
 void view_sampled(struct cons *, uint32_t seq);
 void view_client_gone(struct client *);
 
+/* cdev.c: devices */
+int on_dev_row(void *, struct peer *, struct msg *, struct err *);
+void cdev_forget(struct cvm *, unsigned from); /* rows from that index on */
+int cdev_map(struct cons *, const struct msg_page_dev *, int fd, struct err *);
+void cdev_unmap(struct cons *);
+void cdev_send_rows(struct peer *, uint32_t reqno, const struct cvm *);
+void cdev_send_figures(struct peer *, uint32_t reqno, const struct cvm *);
+
 /* cons.c */
+/* Map a page of a VM process, if its size is sealed; NULL with *e. */
+void *page_map(int fd, size_t bytes, int prot, struct err *);
 int cons_open(struct cvm *, int *fd, struct err *);
 void cons_release(struct cons *); /* its VM is gone or runs anew */
 void cons_pump(struct cons *);

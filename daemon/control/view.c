@@ -79,6 +79,8 @@ client_figures(struct client *cl)
 			continue;
 		view_figures(v, &m);
 		peer_send(cl->peer, MSG_VM_FIGURES, 0, NULL, &m, sizeof(m));
+		if (cl->subs & SUB_DEVS)
+			cdev_send_figures(cl->peer, 0, v);
 	}
 }
 
@@ -202,6 +204,10 @@ list_go_on(struct client *cl)
 		view_row(v, &row);
 		peer_send(cl->peer, MSG_VM_ROW, cl->list.reqno, NULL, &row,
 		    sizeof(row));
+		if (cl->list.flags & LIST_DEVS) {
+			cdev_send_rows(cl->peer, cl->list.reqno, v);
+			cdev_send_figures(cl->peer, cl->list.reqno, v);
+		}
 		cl->list.after_id = v->row.id;
 		cl->list.any = true;
 	}

@@ -24,6 +24,7 @@
 #include "regress/lib/ctlplay.h"
 #include "regress/lib/silentfuse.h"
 #include "regress/lib/wire.h"
+#include "shared/devpage.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 #include "shared/str.h"
@@ -936,7 +937,139 @@ test_long_list(void)
 	play_teardown();
 }
 
+/* A row of the VM with that many devices, and of its first one. */
+static void
+dev_rows(uint32_t ndevs)
+{
+	struct msg_row row = { .id = 1,
+		.state = VM_RUNNING,
+		.ncpus = 1,
+		.owner_gid = UINT32_MAX,
+		.console_ring = RING,
+		.ndevs = ndevs };
+	struct msg_dev_row dev = {
+		.id = 1, .kind = DEV_BLK, .state = DEV_UP, .pid = 77
+	};
+
+	strlcpy(row.name, "one", sizeof(row.name));
+	wire_send(&play_parent, MSG_VM_ROW, 0, -1, &row, sizeof(row));
+	strlcpy(dev.name, "blk0", sizeof(dev.name));
+	strlcpy(dev.path, "/disk.img", sizeof(dev.path));
+	wire_send(&play_parent, MSG_DEV_ROW, 0, -1, &dev, sizeof(dev));
+}
+
+static void
+dev_page(struct play_vm *vm, int fd, uint32_t bytes)
+{
+	struct msg_page_dev m = {
+		.id = vm->id, .kind = DEV_BLK, .bytes = bytes
+	};
+
+	wire_send(&vm->link, MSG_PAGE_DEV, 0, fd, &m, sizeof(m));
+}
+
+/* List with devices: how many of a type came before the end. */
+static unsigned
+list_devs(struct wire *cl, uint32_t type, struct wire_msg *last)
+{
+	struct msg_list list = { .flags = LIST_DEVS };
+	static struct wire_msg m;
+	unsigned n = 0;
+
+	wire_send(cl, MSG_LIST, 90, -1, &list, sizeof(list));
+	while (wire_recv(cl, &m) && m.type != MSG_OK && m.type != MSG_ERR)
+		if (m.type == type) {
+			*last = m;
+			n++;
+		}
+	return (n);
+}
+
+/* A VM's devices: what the parent says, and figures from pages. */
+static void
+test_devs(void)
+{
+	static struct wire_msg m;
+	const struct msg_dev_figures *f = (const void *)m.raw;
+	struct devpage *page;
+	struct play_vm vm;
+	struct wire cl;
+	void *map;
+	int fd;
+
+	play_setup();
+	play_vm_open(&vm, 1, "one");
+	fd = memfd_sealed_map("device", DEVPAGE_BYTES, SEALS, &map);
+	REQUIRE(fd != -1);
+	page = map;
+	dev_page(&vm, fd, DEVPAGE_BYTES);
+	dev_rows(1);
+	play_client(&cl);
+	play_settle(&cl, 1);
+	devpage_count(&page->reads, 5);
+	devpage_count(&page->inflight, 3);
+	devpage_hist_add(page->flush_hist, 3000);
+	CHECK_EQ(list_devs(&cl, MSG_DEV_ROW, &m), 1);
+	CHECK_STR(((const struct msg_dev_row *)(const void *)m.raw)->path,
+	    "/disk.img");
+	CHECK_EQ(list_devs(&cl, MSG_DEV_FIGURES, &m), 1);
+	CHECK_EQ(f->reads, 5);
+	CHECK_EQ(f->inflight, 3);
+	CHECK_EQ(f->flush_hist[1], 1);
+	/* A process of a later vmd: another page takes its place. */
+	munmap(map, DEVPAGE_BYTES);
+	fd = memfd_sealed_map("device", DEVPAGE_BYTES, SEALS, &map);
+	REQUIRE(fd != -1);
+	dev_page(&vm, fd, DEVPAGE_BYTES);
+	/* Its VM has none any more. */
+	dev_rows(0);
+	play_settle(&cl, 1);
+	CHECK_EQ(list_devs(&cl, MSG_DEV_ROW, &m), 0);
+	CHECK_EQ(list_devs(&cl, MSG_DEV_FIGURES, &m), 0);
+	dev_rows(1);
+	play_settle(&cl, 1);
+	CHECK_EQ(list_devs(&cl, MSG_DEV_FIGURES, &m), 1);
+	CHECK_EQ(f->reads, 0);
+	munmap(map, DEVPAGE_BYTES);
+	wire_close(&cl);
+	play_vm_close(&vm);
+	play_teardown();
+}
+
+/* One that could shrink under us, or is of another size, ends the link. */
+static void
+test_devs_bad(void)
+{
+	static struct wire_msg m;
+	struct play_vm vm;
+	struct wire cl;
+	unsigned i;
+	int fd;
+
+	for (i = 0; i < 3; i++) {
+		play_setup();
+		play_vm_open(&vm, 1, "one");
+		dev_rows(1);
+		if (i == 0) {
+			fd = memfd_create("device", MFD_CLOEXEC);
+			CHECK_EQ(ftruncate(fd, DEVPAGE_BYTES), 0);
+		} else
+			fd = memfd_sealed("device",
+			    i == 1 ? DEVPAGE_BYTES / 2 : DEVPAGE_BYTES, SEALS);
+		dev_page(&vm, fd, i == 2 ? DEVPAGE_BYTES / 2 : DEVPAGE_BYTES);
+		while (wire_recv(&vm.link, &m))
+			CHECK(m.type != MSG_OK);
+		play_client(&cl);
+		CHECK_EQ(list_devs(&cl, MSG_DEV_FIGURES, &m), 0);
+		wire_close(&cl);
+		play_vm_close(&vm);
+		play_teardown();
+	}
+}
+
 static const struct tap_case cases[] = {
+	{ "control: devices and their figures", test_devs },
+	{ "control: bad pages of devices", test_devs_bad },
 	{ "control: history replayed exactly, then live", test_replay },
 	{ "control: attach from an offset", test_from },
 	{ "F7 F8 control: stalled watcher beside a fast one", test_stalled },
