@@ -15,6 +15,7 @@
 #define IO_BASE 0xc000u
 #define MEM_BASE 0xe0000000u
 _Static_assert(SLOT_FIRST + MACHINE_DEVS_MAX <= PCI_SLOTS, "slots");
+_Static_assert(MACHINE_DEVS_MAX == VM_DEVS_MAX, "the messages");
 _Static_assert(MACH_MSI_GSI(SLOT_FIRST, 0) >= HV_MSI_GSI, "GSIs of messages");
 _Static_assert(
     (SLOT_FIRST + MACHINE_DEVS_MAX) * VIO_QUEUES_MAX <= HV_ROUTES_MAX,

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "daemon/vm/vm_int.h"
+#include "shared/devpage.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 
@@ -63,6 +64,19 @@ on_vm_fd(void *ctx, struct peer *peer, struct msg *m, struct err *e)
 		return (err_set(e, EINVAL, "no such fd is wanted here"));
 	fd_close(&vm->fd[body->which]);
 	vm->fd[body->which] = fd_move(&m->fd);
+	answer_ok(peer, m);
+	return (0);
+}
+
+static int
+on_vm_dev(void *ctx, struct peer *peer, struct msg *m, struct err *e)
+{
+	const struct msg_vm_dev *body = m->body;
+	struct vm *vm = ctx;
+
+	if (same_vm(vm, body->id, e) == -1 ||
+	    vmproc_dev(vm, body, &m->fd, e) == -1)
+		return (-1);
 	answer_ok(peer, m);
 	return (0);
 }
@@ -118,6 +132,7 @@ on_verbose(void *ctx, struct peer *peer, struct msg *m, struct err *e)
 static const struct msg_handler from_vmm[] = {
 	{ MSG_VM_NEW, on_vm_new },
 	{ MSG_VM_FD, on_vm_fd },
+	{ MSG_VM_DEV, on_vm_dev },
 	{ MSG_VM_GO, on_vm_go },
 	{ MSG_VM_OP, on_vm_op },
 	{ MSG_VERBOSE, on_verbose },
@@ -182,10 +197,18 @@ vmlink_credit(struct vm *vm, size_t bytes)
 void
 vmlink_event(struct vm *vm, enum vm_what what, const struct err *why)
 {
+	vmlink_dev_event(vm, what, 0, why);
+}
+
+void
+vmlink_dev_event(
+    struct vm *vm, enum vm_what what, unsigned index, const struct err *why)
+{
 	struct msg_vm_event body = {
 		.id = vm->spec.id,
 		.what = what,
 		.state = vm->state,
+		.dev = index,
 	};
 
 	if (vm->vmm == NULL)
@@ -219,6 +242,24 @@ send_page(struct vm *vm, enum msg_type type, int fd, uint32_t bytes)
 }
 
 static void
+send_dev_page(struct vm *vm, unsigned index)
+{
+	struct msg_page_dev body = {
+		.id = vm->spec.id,
+		.index = index,
+		.kind = vm->dev[index].kind,
+		.bytes = DEVPAGE_BYTES,
+	};
+	int copy;
+
+	if ((copy = fcntl(vm->dev[index].page_fd, F_DUPFD_CLOEXEC, 0)) == -1) {
+		log_warn("page of %s", vm->dev[index].name);
+		return;
+	}
+	peer_send(vm->control, MSG_PAGE_DEV, 0, &copy, &body, sizeof(body));
+}
+
+static void
 send_attached(struct vm *vm, struct peer *peer)
 {
 	struct msg_attached_vm body = {
@@ -235,6 +276,8 @@ send_attached(struct vm *vm, struct peer *peer)
 static void
 attach_control(struct vm *vm, struct peer *peer)
 {
+	unsigned i;
+
 	if (vm->control != NULL)
 		peer_close(vm->control);
 	vm->control = peer;
@@ -246,6 +289,8 @@ attach_control(struct vm *vm, struct peer *peer)
 	send_page(vm, MSG_PAGE_BELL, vm->console.page_fd, RING_HEAD_BYTES);
 	send_page(vm, MSG_PAGE_FIGURES, vm->figures_fd, FIGURES_BYTES);
 	send_page(vm, MSG_BELL_EVENT, vm->console.ring.bell_fd, 0);
+	for (i = 0; i < vm->spec.ndevs; i++)
+		send_dev_page(vm, i);
 	send_attached(vm, peer);
 }
 

@@ -8,15 +8,20 @@
  * Runs in: vm process, main thread.  Trusts: vmm, as far as the table goes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "daemon/dev/acpi.h"
+#include "daemon/dev/vio_proxy.h"
 #include "daemon/proc/sandbox.h"
 #include "daemon/vm/figures.h"
 #include "daemon/vm/vm_int.h"
+#include "shared/devpage.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 
@@ -123,19 +128,110 @@ guest_thread(void *ctx, unsigned id, struct err *e)
 	return (sandbox_filter_enter(&filter_vcpu, e));
 }
 
+/* A device whose request waits: paused until a person says to try again. */
+static void
+guest_dev(
+    void *ctx, unsigned index, enum mach_dev_event what, const struct err *why)
+{
+	static const enum vm_what told[MACH_DEV_EVENTS] = {
+		[MACH_DEV_STUCK] = WHAT_DEV_STUCK,
+		[MACH_DEV_HUNG] = WHAT_DEV_HUNG,
+		[MACH_DEV_OK] = WHAT_DEV_OK,
+		[MACH_DEV_LOST] = WHAT_DEV_LOST,
+	};
+	struct vm *vm = ctx;
+
+	if (what == MACH_DEV_STUCK && vm->state == VM_RUNNING)
+		vm->state = VM_PAUSED;
+	vmlink_dev_event(vm, told[what], index, why);
+}
+
 static const struct machine_ops guest_ops = {
 	.load = guest_load,
 	.event = guest_event,
 	.console = guest_console,
 	.console_room = guest_room,
+	.dev = guest_dev,
 	.poked = guest_poked,
 	.thread = guest_thread,
 };
+
+static int
+dev_page(struct vm_dev *d, int *fd, struct err *e)
+{
+	struct stat st;
+	int seals;
+	void *p;
+
+	/* One that could shrink would be a SIGBUS. */
+	if (fstat(*fd, &st) == -1 || st.st_size != DEVPAGE_BYTES ||
+	    (seals = fcntl(*fd, F_GET_SEALS)) == -1 || !(seals & F_SEAL_SHRINK))
+		return (err_set(e, EINVAL, "that is no page of a device"));
+	p = mmap(NULL, DEVPAGE_BYTES, PROT_READ, MAP_SHARED, *fd, 0);
+	if (p == MAP_FAILED)
+		return (err_errno(e, "cannot map a device's page"));
+	d->page = p;
+	d->page_fd = fd_move(fd);
+	return (0);
+}
+
+int
+vmproc_dev(struct vm *vm, const struct msg_vm_dev *b, int *fd, struct err *e)
+{
+	struct vm_dev *d = &vm->dev[b->index];
+
+	if (b->index >= vm->spec.ndevs)
+		return (err_set(e, EINVAL, "this VM has %u devices, none is %u",
+		    vm->spec.ndevs, b->index));
+	if (vm->machine != NULL && b->what == DEVFD_SOCKET)
+		return (machine_dev_replace(vm->machine, b->index, fd, e));
+	if (vm->machine != NULL || (b->what == DEVFD_PAGE && d->page != NULL))
+		return (err_set(e, EBUSY, "%s has its page", d->name));
+	memcpy(d->name, b->name, sizeof(d->name));
+	d->kind = b->kind;
+	if (b->what == DEVFD_PAGE)
+		return (dev_page(d, fd, e));
+	fd_close(&d->sock);
+	d->sock = fd_move(fd);
+	return (0);
+}
+
+/* What the machine is to make of them. */
+static int
+devs_conf(struct vm *vm, struct devpage_conf page[],
+    struct machine_dev_conf conf[], struct err *e)
+{
+	struct vm_dev *d;
+	unsigned i;
+
+	for (i = 0; i < vm->spec.ndevs; i++) {
+		d = &vm->dev[i];
+		if (d->page == NULL || d->sock == -1)
+			return (err_set(e, EINVAL,
+			    "VM_GO came before all of device %u", i));
+		if (devpage_conf_get(d->page, &page[i], e) == -1)
+			return (err_prefix(e, "%s", d->name));
+		memcpy(conf[i].name, d->name, sizeof(d->name));
+		conf[i].vio = vio_proxy_ops(d->kind);
+		if (conf[i].vio == NULL)
+			return (err_set(e, ENOTSUP, "%s: no device of kind %u",
+			    d->name, d->kind));
+		conf[i].conf = (struct vio_conf){
+			.conf = &page[i],
+			.page = d->page,
+			.fd = &d->sock,
+			.nfds = 1,
+		};
+	}
+	return (0);
+}
 
 /* What may be made before the door is locked; nothing hostile is looked at. */
 static int
 vm_make(struct vm *vm, struct err *e)
 {
+	struct machine_dev_conf devs[VM_DEVS_MAX];
+	struct devpage_conf page[VM_DEVS_MAX];
 	struct machine_conf conf = {
 		.name = vm->spec.name,
 		.hv = &hv_kvm,
@@ -146,8 +242,12 @@ vm_make(struct vm *vm, struct err *e)
 		.base = vm->base,
 		.ops = &guest_ops,
 		.ctx = vm,
+		.devs = devs,
+		.ndevs = vm->spec.ndevs,
 	};
 
+	if (devs_conf(vm, page, devs, e) == -1)
+		return (-1);
 	if (vmcons_open(&vm->console, vm->spec.console_bytes, e) == -1)
 		return (-1);
 	vm->figures_fd = figures_open(&vm->figures, vm->spec.ncpus, e);
@@ -289,6 +389,8 @@ vm_init(struct vm *vm, const struct proc_start *start, struct err *e)
 	vm->figures_fd = -1;
 	for (i = 0; i < VMFD_N; i++)
 		vm->fd[i] = -1;
+	for (i = 0; i < VM_DEVS_MAX; i++)
+		vm->dev[i].page_fd = vm->dev[i].sock = -1;
 	vm->status = 1;
 	if ((vm->base = event_base_new()) == NULL)
 		return (err_set(e, ENOMEM, "no memory for events"));

@@ -33,6 +33,16 @@ struct vm_log { /* any thread */
 	} line[VM_LOGLINES]; /* lock */
 };
 
+struct devpage;
+
+/* A device that a process of its own serves, as the parent gave it. */
+struct vm_dev {
+	char name[DEV_NAME_BYTES]; /* "": not there */
+	uint32_t kind;             /* enum dev_kind */
+	int page_fd, sock;    /* -1: not yet; sock: until the machine has it */
+	struct devpage *page; /* mapped to be read */
+};
+
 struct vm {
 	const struct proc_start *start;
 	struct event_base *base;
@@ -45,6 +55,7 @@ struct vm {
 	struct msg_vm_spec spec;
 	int fd[VMFD_N]; /* kernel and initrd stay, for a reset */
 	uint8_t token[TOKEN_BYTES];
+	struct vm_dev dev[VM_DEVS_MAX]; /* spec.ndevs of them */
 
 	struct machine *machine;
 	struct console console;
@@ -63,6 +74,8 @@ struct vm {
 int vmproc_go(struct vm *, struct err *);
 int vmproc_op(struct vm *, const struct msg_vm_op *, struct err *);
 void vmproc_keys(struct vm *);
+/* A page or a socket of a device; takes *fd. */
+int vmproc_dev(struct vm *, const struct msg_vm_dev *, int *fd, struct err *);
 /* Report the end and leave the loop. */
 void vmproc_end(struct vm *, enum vm_what, const struct err *);
 
@@ -70,6 +83,9 @@ void vmproc_end(struct vm *, enum vm_what, const struct err *);
 int vmlink_open(struct vm *, struct err *);
 void vmlink_close(struct vm *);
 void vmlink_event(struct vm *, enum vm_what, const struct err *);
+/* WHAT_DEV_* of spec.ndevs's index. */
+void vmlink_dev_event(
+    struct vm *, enum vm_what, unsigned index, const struct err *);
 void vmlink_credit(struct vm *, size_t bytes);
 /* Lines that other threads have logged, or that waited for a link. */
 void vmlink_log_flush(struct vm *);
