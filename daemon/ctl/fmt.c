@@ -130,7 +130,10 @@ fmt_row_more(FILE *f, const struct msg_row *row, int64_t now_s)
 	if (row->reason[0] != '\0') {
 		str_vis(reason, sizeof(reason), row->reason);
 		fprintf(f, "      %s: %s\n",
-		    row->flags & ROW_FAILED ? "failed" : "last", reason);
+		    runs(row)                     ? vm_state_name(row->state)
+			: row->flags & ROW_FAILED ? "failed"
+						  : "last",
+		    reason);
 	}
 	if (row->flags & ROW_DISABLED)
 		fprintf(f, "      disabled: not started with vmd\n");
@@ -163,7 +166,23 @@ put(json_t *o, const char *key, json_t *value, bool *bad)
 }
 
 static json_t *
-row_object(const struct msg_row *row)
+devs_array(const struct fmt_dev *devs, size_t n)
+{
+	json_t *a;
+	size_t i;
+
+	if ((a = json_array()) == NULL)
+		return (NULL);
+	for (i = 0; i < n; i++)
+		if (json_array_append_new(a, fmt_dev_object(&devs[i])) == -1) {
+			json_decref(a);
+			return (NULL);
+		}
+	return (a);
+}
+
+static json_t *
+row_object(const struct msg_row *row, const struct fmt_dev *devs, size_t ndevs)
 {
 	char user[64], group[64] = "";
 	bool up = runs(row), bad = false;
@@ -194,6 +213,7 @@ row_object(const struct msg_row *row)
 	put(o, "enabled", json_boolean((row->flags & ROW_DISABLED) == 0), &bad);
 	put(o, "failed", json_boolean((row->flags & ROW_FAILED) != 0), &bad);
 	put(o, "reason", text_or_null(row->reason), &bad);
+	put(o, "disks", devs_array(devs, ndevs), &bad);
 	if (bad) {
 		json_decref(o);
 		return (NULL);
@@ -202,12 +222,13 @@ row_object(const struct msg_row *row)
 }
 
 int
-fmt_row_json(FILE *f, const struct msg_row *row)
+fmt_row_json(FILE *f, const struct msg_row *row, const struct fmt_dev *devs,
+    size_t ndevs)
 {
 	json_t *o;
 	int r;
 
-	if ((o = row_object(row)) == NULL)
+	if ((o = row_object(row, devs, ndevs)) == NULL)
 		return (-1);
 	r = json_dumpf(o, f, JSON_COMPACT);
 	json_decref(o);

@@ -217,7 +217,7 @@ more_at_4700(FILE *f, const struct msg_row *row)
 static void
 json(FILE *f, const struct msg_row *row)
 {
-	CHECK_EQ(fmt_row_json(f, row), 0);
+	CHECK_EQ(fmt_row_json(f, row, NULL, 0), 0);
 }
 
 static void
@@ -478,7 +478,105 @@ test_escape_bytes(void)
 	CHECK_EQ(acts, esc_ntable);
 }
 
+static const struct fmt_dev dev_web = {
+	.row = { .id = 3,
+	    .kind = 1,
+	    .state = DEV_UP,
+	    .flags = DEV_READONLY,
+	    .pid = 4713,
+	    .replaced = 2,
+	    .nqueues = 2,
+	    .size_bytes = 10ull << 30,
+	    .name = "blk0",
+	    .format = "raw",
+	    .serial = "web-1",
+	    .path = "/srv/web.img" },
+	.old = { .now_ns = 1000000000,
+	    .reads = 100,
+	    .read_bytes = 1 << 20,
+	    .writes = 9 },
+	.now = { .now_ns = 1500000000,
+	    .reads = 160,
+	    .read_bytes = 3 << 20,
+	    .writes = 4, /* of a page that is new */
+	    .inflight = 3,
+	    .flush_hist = { [10] = 98, [13] = 2 } },
+	.has_old = true,
+	.has_now = true,
+};
+
+static char *
+printed_dev(const struct fmt_dev *d)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f;
+
+	if ((f = open_memstream(&text, &len)) == NULL)
+		abort();
+	fmt_dev(f, d, "web");
+	fclose(f);
+	return (text);
+}
+
+static void
+test_dev(void)
+{
+	struct fmt_dev d = dev_web;
+	char *text = printed_dev(&d);
+
+	CHECK_STR(text,
+	    "      blk0 /srv/web.img, raw, 10.0G, read-only, serial web-1\n"
+	    "           process 4713, vm/web/blk0, replaced 2 times\n"
+	    "           reads 120/s 4.0M/s, writes 0/s 0B/s, 3 in flight, "
+	    "flush p50 2.0ms p99 16.4ms\n");
+	free(text);
+	/* Not running: only what vm.conf says. */
+	d.has_now = false;
+	d.row.pid = 0;
+	d.row.state = DEV_ENDED;
+	d.row.size_bytes = 0;
+	d.row.flags = 0;
+	text = printed_dev(&d);
+	CHECK_STR(text, "      blk0 /srv/web.img, raw, serial web-1\n");
+	free(text);
+	d.row.state = DEV_STUCK;
+	strlcpy(d.row.reason, "no space\033[2J", sizeof(d.row.reason));
+	strlcpy(d.row.path, "/\033]0;x\007", sizeof(d.row.path));
+	text = printed_dev(&d);
+	CHECK(strchr(text, '\033') == NULL && strchr(text, '\007') == NULL);
+	CHECK(strstr(text, "           stuck: no space") != NULL);
+	free(text);
+}
+
+static void
+test_dev_json(void)
+{
+	char *text = NULL;
+	json_t *o, *d;
+	size_t len;
+	FILE *f;
+
+	if ((f = open_memstream(&text, &len)) == NULL)
+		abort();
+	CHECK_EQ(fmt_row_json(f, &row_web, &dev_web, 1), 0);
+	fclose(f);
+	o = json_loads(text, 0, NULL);
+	free(text);
+	REQUIRE(o != NULL);
+	d = json_array_get(json_object_get(o, "disks"), 0);
+	CHECK_STR(
+	    json_string_value(json_object_get(d, "path")), "/srv/web.img");
+	CHECK_EQ(json_integer_value(json_object_get(d, "reads")), 160);
+	CHECK_EQ(json_integer_value(json_object_get(d, "flush_p99_us")), 16383);
+	CHECK(json_real_value(json_object_get(d, "reads_per_s")) == 120.0);
+	CHECK(json_is_null(json_object_get(d, "reason")));
+	json_decref(o);
+}
+
 static const struct tap_case cases[] = {
+	{ "ctl: a disk and its figures", test_dev },
+	{ "ctl: a disk as JSON", test_dev_json },
 	{ "ctl: beginnings of verbs", test_prefix },
 	{ "ctl: ambiguous and unknown, in words", test_prefix_words },
 	{ "ctl: a whole name is that", test_exact },
