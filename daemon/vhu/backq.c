@@ -225,7 +225,9 @@ kick_try(struct backq *q)
 	ssize_t n;
 	int r;
 
-	if (until_ns != NEVER && (r = kick_poll(q, until_ns)) != 1) {
+	/* One that is under way answers for the next kick. */
+	if ((until_ns != NEVER || q->armed) &&
+	    (r = kick_poll(q, until_ns)) != 1) {
 		if (r == 0 && until_ns <= now_ns())
 			timer_run(q);
 		return (r);
