@@ -22,13 +22,25 @@
 
 /* ---- Life ------------------------------------------------------------------- */
 
+/* One size of log does for all. */
+static unsigned
+queue_size(const struct vio *v)
+{
+	unsigned i, size = 0;
+
+	for (i = 0; i < v->nqueues; i++)
+		if (v->ops->queue_max[i] > size)
+			size = v->ops->queue_max[i];
+	return (size);
+}
+
 static int
 proxy_log_open(struct vio *v, struct err *e)
 {
 	struct vio_proxy *x = v->state;
 	void *p;
 
-	x->log_bytes = vq_log_bytes(v->ops->queue_max[0]);
+	x->log_bytes = vq_log_bytes(queue_size(v));
 	x->log_fd = memfd_sealed_map("inflight", x->log_bytes * v->nqueues,
 	    F_SEAL_SHRINK | F_SEAL_GROW, &p);
 	if (x->log_fd == -1)
@@ -213,7 +225,7 @@ vio_proxy_start(
 	if (vhu_front_mem(f, mem, e) == -1 ||
 	    vhu_front_features(f, v->features, e) == -1 ||
 	    vhu_front_inflight(
-		f, x->log_fd, v->nqueues, v->ops->queue_max[0], e) == -1)
+		f, x->log_fd, v->nqueues, queue_size(v), e) == -1)
 		return (-1);
 	for (i = 0; i < v->nqueues; i++) {
 		if (!vq_is_open(&v->vq[i]))

@@ -62,9 +62,12 @@ caps_find(struct fakeguest *g)
 		}
 }
 
-void
-fg_open(struct fakeguest *g, const struct vio_ops *ops)
+bool
+fg_try(struct fakeguest *g, const struct vio_ops *ops,
+    const struct vio_conf *conf, struct err *e)
 {
+	struct dev *d;
+
 	memset(g, 0, sizeof(*g));
 	fakemach_open(&g->f, FG_MEM_BYTES, 1);
 	g->host = fakemach_add(&g->f, fakemach_slot(&dev_pci_host));
@@ -75,9 +78,34 @@ fg_open(struct fakeguest *g, const struct vio_ops *ops)
 		.gsi = PCI_INTX_GSI(1),
 		.pci_slot = 1,
 		.vio = ops,
+		.vio_conf = conf,
 	};
-	g->dev = fakemach_add(&g->f, &g->slot);
+	if ((d = dev_open(&g->slot, &g->f.m, e)) == NULL) {
+		fakemach_close(&g->f);
+		return (false);
+	}
+	g->dev = g->f.dev[g->f.ndevs++] = d;
+	fakemach_sync(&g->f);
 	caps_find(g);
+	return (true);
+}
+
+void
+fg_open_conf(
+    struct fakeguest *g, const struct vio_ops *ops, const struct vio_conf *conf)
+{
+	struct err e;
+
+	if (fg_try(g, ops, conf, &e))
+		return;
+	fprintf(stderr, "fakeguest: %s\n", e.text);
+	abort();
+}
+
+void
+fg_open(struct fakeguest *g, const struct vio_ops *ops)
+{
+	fg_open_conf(g, ops, NULL);
 }
 
 void
@@ -113,6 +141,7 @@ void
 fg_mem_out(struct fakeguest *g, uint64_t addr, unsigned bytes, uint64_t v)
 {
 	bus_rw(g->f.m.mmio, addr, &v, bytes, true);
+	fakemach_sync(&g->f);
 }
 
 static unsigned

@@ -64,6 +64,12 @@ struct fakeguest {
 };
 
 void fg_open(struct fakeguest *, const struct vio_ops *);
+/* The same of a device that is opened with something. */
+void fg_open_conf(
+    struct fakeguest *, const struct vio_ops *, const struct vio_conf *);
+/* False: it cannot be opened, as *e says; there is nothing to close. */
+bool fg_try(struct fakeguest *, const struct vio_ops *, const struct vio_conf *,
+    struct err *);
 void fg_close(struct fakeguest *);
 
 uint32_t fg_cfg_in(struct fakeguest *, unsigned reg, unsigned bytes);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* A machine for device tests: see fakemach.h. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/dev/acpi.h"
 #include "regress/lib/fakemach.h"
@@ -140,6 +142,181 @@ on_timer(struct mach *m, struct dev *d, uint64_t at)
 	f->timer[i].at_ns = at;
 }
 
+static void
+on_defer(struct mach *m, struct dev *d)
+{
+	struct fakemach *f = fake(m);
+	unsigned i;
+
+	for (i = 0; i < f->ndeferred; i++)
+		if (f->deferred[i] == d)
+			return;
+	f->deferred[f->ndeferred++] = d;
+}
+
+void
+fakemach_sync(struct fakemach *f)
+{
+	while (f->ndeferred > 0)
+		dev_sync(f->deferred[--f->ndeferred]);
+}
+
+/* As KVM and epoll: an fd is once in each kind; two have not one port. */
+static int
+fd_set_to(struct fakemach *f, const struct fake_fd *want, bool on)
+{
+	struct fake_fd *x, *room = NULL;
+	unsigned i;
+
+	for (i = 0; i < FAKE_FDS; i++) {
+		x = &f->fds[i];
+		if (x->fd == -1) {
+			room = x;
+			continue;
+		}
+		if (x->kind == want->kind &&
+		    (x->fd == want->fd ||
+			(x->kind == FAKE_DOORBELL && x->arg == want->arg)))
+			break;
+	}
+	if ((i == FAKE_FDS) != on)
+		return (-1);
+	if (on)
+		*room = *want;
+	else if (f->fds[i].arg == want->arg)
+		f->fds[i].fd = -1;
+	else
+		return (-1);
+	return (0);
+}
+
+const struct fake_fd *
+fakemach_fd(const struct fakemach *f, int kind, int fd)
+{
+	unsigned i;
+
+	for (i = 0; i < FAKE_FDS; i++)
+		if (f->fds[i].fd == fd && (int)f->fds[i].kind == kind)
+			return (&f->fds[i]);
+	return (NULL);
+}
+
+static int
+on_doorbell(struct mach *m, int efd, uint16_t port, bool on)
+{
+	struct fake_fd x = { .fd = efd, .kind = FAKE_DOORBELL, .arg = port };
+
+	if (on && fake(m)->fail_doorbell)
+		return (-1);
+	if (fd_set_to(fake(m), &x, on) == -1)
+		abort();
+	return (0);
+}
+
+static int
+on_irqfd(struct mach *m, int efd, unsigned gsi, bool on)
+{
+	struct fake_fd x = { .fd = efd, .kind = FAKE_IRQFD, .arg = gsi };
+
+	if (on && fake(m)->fail_irqfd)
+		return (-1);
+	if (fd_set_to(fake(m), &x, on) == -1)
+		abort();
+	return (0);
+}
+
+static int
+on_routes(struct mach *m, unsigned gsi, const struct mach_msi *msi, unsigned n)
+{
+	struct fakemach *f = fake(m);
+
+	f->route_calls++;
+	if (f->fail_routes)
+		return (-1);
+	if (gsi < FAKE_GSIS || gsi + n > FAKE_ROUTES)
+		abort();
+	memcpy(&f->route[gsi], msi, n * sizeof(*msi));
+	return (0);
+}
+
+static void
+on_watch(struct mach *m, struct dev *d, unsigned which, int fd, bool on)
+{
+	struct fake_fd x = {
+		.fd = fd, .kind = FAKE_WATCH, .arg = which, .dev = d
+	};
+
+	if (fd_set_to(fake(m), &x, on) == -1)
+		abort();
+}
+
+static void
+on_dev_event(struct mach *m, struct dev *d, enum mach_dev_event what,
+    const struct err *e)
+{
+	struct fakemach *f = fake(m);
+
+	(void)d;
+	f->dev_events[what]++;
+	if (e != NULL)
+		f->dev_err = *e;
+}
+
+static void
+fd_ready(struct fakemach *f, const struct fake_fd *x)
+{
+	uint64_t n;
+
+	if (x->kind == FAKE_WATCH) {
+		dev_ready(x->dev, x->arg);
+		return;
+	}
+	if (fakemach_fd(f, FAKE_WATCH, x->fd) != NULL)
+		abort(); /* two would take what is in it */
+	if (read(x->fd, &n, sizeof(n)) == sizeof(n))
+		on_msi(&f->m, f->route[x->arg].addr, f->route[x->arg].data);
+}
+
+unsigned
+fakemach_poll(struct fakemach *f, int ms)
+{
+	struct pollfd p[FAKE_FDS];
+	struct fake_fd was[FAKE_FDS];
+	unsigned i, n = 0;
+
+	memcpy(was, f->fds, sizeof(was));
+	for (i = 0; i < FAKE_FDS; i++) {
+		p[i].fd = was[i].kind == FAKE_DOORBELL ? -1 : was[i].fd;
+		p[i].events = POLLIN;
+		p[i].revents = 0;
+	}
+	if (poll(p, FAKE_FDS, ms) <= 0)
+		return (0);
+	for (i = 0; i < FAKE_FDS; i++)
+		if (p[i].revents != 0 &&
+		    memcmp(&was[i], &f->fds[i], sizeof(was[i])) == 0) {
+			fd_ready(f, &was[i]);
+			n++;
+		}
+	fakemach_sync(f);
+	return (n);
+}
+
+/* A 16-bit write to a port with a doorbell goes no further. */
+static bool
+rings(struct fakemach *f, uint16_t port, unsigned bytes)
+{
+	uint64_t one = 1;
+	unsigned i;
+
+	for (i = 0; i < FAKE_FDS && bytes == 2; i++)
+		if (f->fds[i].fd != -1 && f->fds[i].kind == FAKE_DOORBELL &&
+		    f->fds[i].arg == port)
+			return (write(f->fds[i].fd, &one, sizeof(one)) ==
+			    sizeof(one));
+	return (false);
+}
+
 static const struct mach_ops fake_ops = {
 	.irq = on_irq,
 	.msi = on_msi,
@@ -149,14 +326,23 @@ static const struct mach_ops fake_ops = {
 	.console = on_console,
 	.console_room = on_room,
 	.timer = on_timer,
+	.defer = on_defer,
+	.doorbell = on_doorbell,
+	.irqfd = on_irqfd,
+	.routes = on_routes,
+	.watch = on_watch,
+	.dev_event = on_dev_event,
 };
 
 void
 fakemach_open(struct fakemach *f, uint64_t mem_bytes, unsigned ncpus)
 {
 	struct err e;
+	unsigned i;
 
 	memset(f, 0, sizeof(*f));
+	for (i = 0; i < FAKE_FDS; i++)
+		f->fds[i].fd = -1;
 	if (mem_open(&f->mem, "fakemach", mem_bytes, false, &e) == -1 ||
 	    (f->m.pio = bus_open("pio", 0x10000)) == NULL ||
 	    (f->m.mmio = bus_open("mmio", 1ull << 52)) == NULL) {
@@ -192,6 +378,7 @@ fakemach_add(struct fakemach *f, const struct board_slot *s)
 		abort();
 	}
 	f->dev[f->ndevs++] = d;
+	fakemach_sync(f);
 	return (d);
 }
 
@@ -232,7 +419,9 @@ fake_out(struct fakemach *f, uint16_t port, unsigned bytes, uint32_t v)
 	uint8_t b[4] = { (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16),
 		(uint8_t)(v >> 24) };
 
-	bus_rw(f->m.pio, port, b, bytes, true);
+	if (!rings(f, port, bytes))
+		bus_rw(f->m.pio, port, b, bytes, true);
+	fakemach_sync(f);
 }
 
 uint32_t
@@ -241,6 +430,7 @@ fake_in(struct fakemach *f, uint16_t port, unsigned bytes)
 	uint8_t b[4] = { 0 };
 
 	bus_rw(f->m.pio, port, b, bytes, false);
+	fakemach_sync(f);
 	return (b[0] | b[1] << 8 | b[2] << 16 | (uint32_t)b[3] << 24);
 }
 

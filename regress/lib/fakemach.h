@@ -10,6 +10,8 @@
 
 #define FAKE_DEVS 16
 #define FAKE_GSIS 24
+#define FAKE_FDS 128
+#define FAKE_ROUTES 512
 #define FAKE_CONSOLE_BYTES 4096
 
 struct fakemach {
@@ -26,6 +28,21 @@ struct fakemach {
 	unsigned msis;
 	uint64_t msi_addr; /* of the last one */
 	uint32_t msi_data;
+
+	/* What devices of other processes need: mach_ops.defer and on. */
+	struct dev *deferred[FAKE_DEVS];
+	unsigned ndeferred;
+	struct fake_fd {
+		int fd; /* -1: free */
+		enum { FAKE_DOORBELL, FAKE_IRQFD, FAKE_WATCH } kind;
+		unsigned arg; /* port, GSI, which */
+		struct dev *dev;
+	} fds[FAKE_FDS];
+	struct mach_msi route[FAKE_ROUTES]; /* by GSI */
+	bool fail_doorbell, fail_irqfd, fail_routes;
+	unsigned route_calls;
+	unsigned dev_events[MACH_DEV_EVENTS];
+	struct err dev_err; /* of the last one */
 
 	unsigned resets, poweroffs, exits;
 	uint32_t exit_code;
@@ -60,6 +77,16 @@ void fake_out(struct fakemach *, uint16_t port, unsigned bytes, uint32_t v);
 uint32_t fake_in(struct fakemach *, uint16_t port, unsigned bytes);
 void fake_outb(struct fakemach *, uint16_t port, uint8_t v);
 uint8_t fake_inb(struct fakemach *, uint16_t port);
+
+/*
+ * What other processes did: wait up to ms for eventfds of GSIs and watches, and
+ * hand them on.  How many there were.
+ */
+unsigned fakemach_poll(struct fakemach *, int ms);
+/* As the main thread does between two accesses of a guest. */
+void fakemach_sync(struct fakemach *);
+/* Who has fd? NULL: nobody. */
+const struct fake_fd *fakemach_fd(const struct fakemach *, int kind, int fd);
 
 /* Move the clock, firing timers in order at their time.  Wall follows. */
 void fakemach_run(struct fakemach *, uint64_t ns);
