@@ -38,12 +38,8 @@
 #define CAP_OFFSET 8
 #define CAP_LENGTH 12
 #define CAP_EXTRA 16 /* notify: multiplier; PCI: data */
-#define AT_CAP_MSIX 0x40
 #define AT_CAP_PCI 0x50
 #define AT_CAP_FIRST 0x64
-#define MSIX_CONTROL (AT_CAP_MSIX + 2)
-#define MSIX_ENABLE 0x8000
-#define MSIX_MASK 0x4000
 #define PCI_DATA (AT_CAP_PCI + CAP_EXTRA)
 
 _Static_assert(PCI_MEM_FIRST == MEM_LOW_MAX, "BARs begin where RAM ends");
@@ -330,12 +326,12 @@ caps_init(struct vpci *p)
 	struct pci_func *f = &p->fn;
 	unsigned at = AT_CAP_FIRST;
 
-	f->cfg[AT_CAP_MSIX] = CAP_MSIX;
+	f->cfg[VPCI_AT_MSIX] = CAP_MSIX;
 	pci_put16(f, MSIX_CONTROL, (uint16_t)(p->msix.nvec - 1));
 	f->wmask[MSIX_CONTROL + 1] = (MSIX_ENABLE | MSIX_MASK) >> 8;
-	pci_put32(f, AT_CAP_MSIX + 4, AT_TABLE | 1);
-	pci_put32(f, AT_CAP_MSIX + 8, AT_PBA | 1);
-	f->cfg[PCI_CAP_PTR] = AT_CAP_MSIX;
+	pci_put32(f, VPCI_AT_MSIX + 4, AT_TABLE | 1);
+	pci_put32(f, VPCI_AT_MSIX + 8, AT_PBA | 1);
+	f->cfg[PCI_CAP_PTR] = VPCI_AT_MSIX;
 	cap_virtio(f, AT_CAP_PCI, CFG_PCI, 0, 0, 0);
 	f->wmask[AT_CAP_PCI + CAP_BAR] = 0xff;
 	memset(f->wmask + AT_CAP_PCI + CAP_OFFSET, 0xff, 12);
@@ -498,172 +494,11 @@ vpci_timer(struct dev *d)
 	signal_all(d);
 }
 
-static void
-queue_save(const struct vpci_queue *q, const struct vq *vq, struct snap_w *w)
-{
-	snap_put_u64(w, q->rings.desc_gpa);
-	snap_put_u64(w, q->rings.avail_gpa);
-	snap_put_u64(w, q->rings.used_gpa);
-	snap_put_u16(w, q->rings.size);
-	snap_put_u16(w, q->vector);
-	snap_put_u8(w, q->enabled);
-	snap_put_u16(w, vq->next_avail);
-	snap_put_u16(w, vq->next_used);
-	snap_put_u16(w, vq->signalled);
-}
-
-static void
-vpci_save(struct dev *d, struct snap_w *w)
-{
-	struct vpci *p = d->state;
-	unsigned i;
-
-	snap_put_u16(w, p->vio.ops->id);
-	snap_put_u16(w, p->vio.ops->version);
-	snap_put_bytes(w, p->fn.cfg, sizeof(p->fn.cfg));
-	msix_save(&p->msix, w);
-	snap_put_u32(w, p->dev_sel);
-	snap_put_u32(w, p->drv_sel);
-	snap_put_u64(w, p->drv_features);
-	snap_put_u16(w, p->q_sel);
-	snap_put_u16(w, p->cfg_vector);
-	snap_put_u8(w, p->status);
-	snap_put_u8(w, p->isr);
-	snap_put_u8(w, p->generation);
-	snap_put_bytes(w, p->vio.cfg, p->vio.ops->cfg_bytes);
-	for (i = 0; i < p->vio.nqueues; i++)
-		queue_save(&p->q[i], &p->vio.vq[i], w);
-	if (p->vio.ops->save != NULL)
-		p->vio.ops->save(&p->vio, w);
-}
-
-static bool
-vector_ok(const struct vpci *p, uint16_t v)
-{
-	return (v < p->msix.nvec || v == VIO_NO_VECTOR);
-}
-
-static bool
-queue_load(struct vpci *p, const struct mem *mem, unsigned i, struct snap_r *r)
-{
-	struct vpci_queue *q = &p->q[i];
-	struct vq *vq = &p->vio.vq[i];
-	uint64_t f = p->vio.features;
-	uint16_t size, next_avail, next_used, signalled;
-
-	q->rings.desc_gpa = snap_get_u64(r);
-	q->rings.avail_gpa = snap_get_u64(r);
-	q->rings.used_gpa = snap_get_u64(r);
-	q->rings.size = size = snap_get_u16(r);
-	q->vector = snap_get_u16(r);
-	q->enabled = snap_get_bool(r);
-	next_avail = snap_get_u16(r);
-	next_used = snap_get_u16(r);
-	signalled = snap_get_u16(r);
-	if (size == 0 || (size & (size - 1)) != 0 ||
-	    size > p->vio.ops->queue_max[i] || !vector_ok(p, q->vector))
-		return (false);
-	vq_close(vq);
-	if (!q->enabled)
-		return (next_avail == 0 && next_used == 0 && signalled == 0);
-	/* Nothing is in flight: in the vm process requests are done at once. */
-	if (!(p->status & VIO_FEATURES_OK) || next_avail != next_used ||
-	    vq_open(vq, mem, &q->rings, (f & VIO_F_INDIRECT) != 0,
-		(f & VIO_F_EVENT_IDX) != 0, NULL) == -1)
-		return (false);
-	vq->next_avail = next_avail;
-	vq->next_used = next_used;
-	vq->signalled = signalled;
-	return (true);
-}
-
-/* Configuration space: what cannot be written has to be as it is. */
-static bool
-cfg_load(struct vpci *p, struct snap_r *r)
-{
-	uint8_t cfg[PCI_CFG_BYTES], fixed;
-	unsigned i;
-
-	snap_get_bytes(r, cfg, sizeof(cfg));
-	for (i = 0; i < sizeof(cfg); i++) {
-		fixed = ~p->fn.wmask[i];
-		if (i == PCI_STATUS)
-			fixed &= ~PCI_STATUS_INTX; /* follows from the rest */
-		if ((cfg[i] ^ p->fn.cfg[i]) & fixed)
-			return (false);
-	}
-	memcpy(p->fn.cfg, cfg, sizeof(cfg));
-	return (true);
-}
-
-static bool
-status_ok(const struct vpci *p)
-{
-	uint8_t known = VIO_ACKNOWLEDGE | VIO_DRIVER | VIO_DRIVER_OK |
-	    VIO_FEATURES_OK | VIO_NEEDS_RESET | VIO_FAILED;
-
-	if (p->status & ~known || p->isr & ~(VIO_ISR_QUEUE | VIO_ISR_CFG))
-		return (false);
-	if (p->status & VIO_FEATURES_OK)
-		return (vpci_features_agree(p));
-	return (!(p->status & VIO_DRIVER_OK));
-}
-
-/* All of it into a copy of the device; false: it cannot be. */
-static bool
-load_copy(struct vpci *p, const struct mem *mem, struct snap_r *r)
-{
-	unsigned i;
-
-	if (snap_get_u16(r) != p->vio.ops->id ||
-	    snap_get_u16(r) != p->vio.ops->version || !cfg_load(p, r))
-		return (false);
-	msix_load(&p->msix, r);
-	p->dev_sel = snap_get_u32(r);
-	p->drv_sel = snap_get_u32(r);
-	p->drv_features = snap_get_u64(r);
-	p->q_sel = snap_get_u16(r);
-	p->cfg_vector = snap_get_u16(r);
-	p->status = snap_get_u8(r);
-	p->isr = snap_get_u8(r);
-	p->generation = snap_get_u8(r);
-	snap_get_bytes(r, p->vio.cfg, p->vio.ops->cfg_bytes);
-	if (!status_ok(p) || !vector_ok(p, p->cfg_vector))
-		return (false);
-	p->vio.features = p->status & VIO_FEATURES_OK ? p->drv_features : 0;
-	for (i = 0; i < p->vio.nqueues; i++)
-		if (!queue_load(p, mem, i, r))
-			return (false);
-	return (!r->failed);
-}
-
-static int
-vpci_load(struct dev *d, struct snap_r *r, struct err *e)
-{
-	struct vpci *p = d->state, copy = *p;
-	uint16_t c;
-
-	if (!load_copy(&copy, d->mach->mem, r))
-		r->failed = true;
-	if (r->failed || p->vio.ops->load == NULL) {
-		if (snap_end(r, p->vio.ops->name, e) == -1)
-			return (-1);
-	} else if (p->vio.ops->load(&p->vio, r, e) == -1)
-		return (-1);
-	c = pci_get16(&copy.fn, MSIX_CONTROL);
-	copy.msix.enabled = (c & MSIX_ENABLE) != 0;
-	copy.msix.masked = (c & MSIX_MASK) != 0;
-	*p = copy;
-	pci_bars_update(&p->fn);
-	vpci_line(d);
-	return (0);
-}
-
 const struct dev_ops dev_virtio_pci = {
 	.name = "virtio_pci",
 	.spec = "virtio 1.2, 4.1; PCI 3.0, 6",
 	.state_bytes = sizeof(struct vpci),
-	.version = 1,
+	.version = 2,
 	.init = vpci_init,
 	.fini = vpci_fini,
 	.reset = vpci_power_on,

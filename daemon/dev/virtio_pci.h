@@ -7,6 +7,12 @@
 #include "daemon/dev/pci.h"
 #include "daemon/dev/virtio.h"
 
+/* Of configuration space: PCI 3.0, 6.8.2.3. */
+#define VPCI_AT_MSIX 0x40
+#define MSIX_CONTROL (VPCI_AT_MSIX + 2)
+#define MSIX_ENABLE 0x8000
+#define MSIX_MASK 0x4000
+
 /* virtio 1.2, 2.1 */
 #define VIO_ACKNOWLEDGE 0x01
 #define VIO_DRIVER 0x02
@@ -76,5 +82,11 @@ void vpci_proxy_resume(struct dev *);
 void vpci_proxy_ready(struct dev *, unsigned which);
 void vpci_proxy_timer(struct dev *);
 void vpci_proxy_fini(struct dev *);
+/* Other state is in place: what is elsewhere is as after a reset. */
+void vpci_proxy_loaded(struct dev *);
+
+/* virtio_snap.c */
+void vpci_save(struct dev *, struct snap_w *);
+int vpci_load(struct dev *, struct snap_r *, struct err *);
 
 #endif

@@ -428,6 +428,21 @@ vpci_proxy_resume(struct dev *d)
 	vpci_proxy_sync(d);
 }
 
+void
+vpci_proxy_loaded(struct dev *d)
+{
+	struct vpci *p = d->state;
+	unsigned i;
+
+	if (!proxied(p))
+		return;
+	p->resets++;
+	follow_reset(d);
+	for (i = 0; i < p->vio.nqueues; i++)
+		if (vq_is_open(&p->vio.vq[i]))
+			p->vio.vq[i].log = vio_proxy_log(&p->vio, i);
+}
+
 int
 virtio_pci_replace(struct dev *d, int *sock, struct err *e)
 {

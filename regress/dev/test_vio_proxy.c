@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/dev/pci.h"
@@ -21,7 +23,8 @@
 
 static struct fakeguest g;
 static struct backthread t;
-static bool hard; /* the next request cannot be done */
+/* What the device does: a request that begins so cannot be done; sleeps. */
+static atomic_bool hard, lazy, lazy_kicked;
 
 /* Copies what it reads to where it may write; gets stuck on a '!'. */
 static void
@@ -32,6 +35,10 @@ copy_kick(struct vio *v, struct vq *q)
 	uint32_t n;
 	int r;
 
+	if (lazy) {
+		lazy_kicked = true;
+		return;
+	}
 	while ((r = vq_pop(q, &c)) == 1) {
 		n = 0;
 		if (c.nout > 0 && c.nin > 0) {
@@ -77,7 +84,7 @@ static const struct vio_ops copy_ops = {
 static void
 up(void)
 {
-	hard = false;
+	hard = lazy = false;
 	backthread_open(&t, &copy_ops, NULL, NULL, 0);
 	fg_open_conf(&g, &t.proxy, &t.vio);
 }
@@ -228,9 +235,398 @@ by_hand(void)
 	down();
 }
 
+/* Held still, nothing is done; let go, it goes on where it was. */
+static void
+pauses(void)
+{
+	uint16_t was;
+	unsigned i;
+
+	up();
+	fg_up(&g, OFFERED, 64);
+	for (i = 0; i < 3; i++) {
+		copies("before");
+		dev_quiesce(g.dev);
+		CHECK(!proxy()->running);
+		was = used_idx();
+		put("later");
+		CHECK_EQ(used_idx(), was);
+		dev_resume(g.dev);
+		UNTIL(used_idx() == (uint16_t)(was + 1));
+		g.q[0].used_seen = used_idx();
+	}
+	down();
+}
+
+/* ENOSPC: told once, in flight until it can be done; T24. */
+static void
+sticks(void)
+{
+	up();
+	fg_up(&g, OFFERED, 64);
+	copies("before");
+	hard = true;
+	put("!full");
+	UNTIL(g.f.dev_events[MACH_DEV_STUCK] == 1);
+	CHECK_STR(g.f.dev_err.text, "the host is full");
+	CHECK_EQ(g.f.dev_err.code, ENOSPC);
+	CHECK_EQ(used_idx(), 1);
+	dev_quiesce(g.dev);
+	CHECK_EQ(vq_inflight(&((struct vpci *)g.dev->state)->vio.vq[0]), 1);
+	dev_resume(g.dev);
+	UNTIL(g.f.dev_events[MACH_DEV_STUCK] == 2); /* it still is */
+	dev_quiesce(g.dev);
+	hard = false;
+	dev_resume(g.dev);
+	UNTIL(used_idx() == 2);
+	CHECK(!fg_needs_reset(&g));
+	down();
+}
+
+/* The process dies with a request in flight; the next one does it. */
+static void
+dies(void)
+{
+	struct err e;
+	uint64_t one = 1;
+
+	up();
+	fg_up(&g, OFFERED, 64);
+	copies("before");
+	hard = true;
+	put("!full");
+	UNTIL(g.f.dev_events[MACH_DEV_STUCK] == 1);
+	shutdown(t.end, SHUT_RDWR);
+	UNTIL(g.f.dev_events[MACH_DEV_LOST] == 1);
+	CHECK(!vio_proxy_there(&((struct vpci *)g.dev->state)->vio));
+	CHECK_EQ(backthread_join(&t), 0);
+	/* Meanwhile the guest goes on asking. */
+	put("meanwhile");
+	CHECK(write(proxy()->kick_fd[0], &one, sizeof(one)) == sizeof(one));
+	CHECK_EQ(used_idx(), 1);
+	hard = false;
+	backthread_again(&t);
+	CHECK_EQ(virtio_pci_replace(g.dev, &t.sock, &e), 0);
+	CHECK_EQ(t.sock, -1);
+	UNTIL(used_idx() == 3);
+	CHECK_EQ(g.f.dev_events[MACH_DEV_OK], 1);
+	g.q[0].used_seen = used_idx();
+	copies("after");
+	CHECK(!fg_needs_reset(&g));
+	down();
+}
+
+/* Gone, reset and set up anew by the guest, then there again. */
+static void
+reset_while_gone(void)
+{
+	struct err e;
+
+	up();
+	fg_up(&g, OFFERED, 64);
+	copies("before");
+	shutdown(t.end, SHUT_RDWR);
+	UNTIL(g.f.dev_events[MACH_DEV_LOST] == 1);
+	CHECK_EQ(backthread_join(&t), 0);
+	fg_out(&g, FG_STATUS, 0);
+	CHECK_EQ(fg_in(&g, FG_STATUS), 0);
+	fg_up(&g, OFFERED, 16);
+	put("waits");
+	backthread_again(&t);
+	CHECK_EQ(virtio_pci_replace(g.dev, &t.sock, &e), 0);
+	UNTIL(used_idx() == 1);
+	g.q[0].used_seen = used_idx();
+	copies("after");
+	down();
+}
+
+/* A ring that its guest broke: that device, and no more than it. */
+static void
+broken_ring(void)
+{
+	up();
+	fg_up(&g, OFFERED, 64);
+	copies("before");
+	fg_avail(&g, 0, 64); /* no such descriptor */
+	fg_kick(&g, 0);
+	UNTIL(fg_needs_reset(&g));
+	CHECK(!proxy()->running);
+	CHECK_EQ(g.f.dev_events[MACH_DEV_LOST], 0);
+	fg_up(&g, OFFERED, 64);
+	copies("after");
+	CHECK(!fg_needs_reset(&g));
+	down();
+}
+
+/* T25: hung is named within five seconds, and no clock ticks for the idle. */
+static void
+hangs(void)
+{
+	unsigned n;
+
+	up();
+	fg_up(&g, OFFERED, 64);
+	copies("before");
+	UNTIL(!((struct vpci *)g.dev->state)->proxy.rung ||
+	    fakemach_armed(&g.f, g.dev) != ~0ull);
+	fakemach_run(&g.f, 4000000000ull);
+	CHECK_EQ(fakemach_armed(&g.f, g.dev), ~0ull); /* idle */
+	CHECK_EQ(g.f.dev_events[MACH_DEV_HUNG], 0);
+	lazy = true;
+	put("waits");
+	UNTIL(lazy_kicked);
+	put("waits");
+	dev_sync(g.dev); /* whether or not its kick was seen */
+	CHECK(fakemach_armed(&g.f, g.dev) != ~0ull);
+	fakemach_run(&g.f, 3900000000ull);
+	CHECK_EQ(g.f.dev_events[MACH_DEV_HUNG], 0);
+	fakemach_run(&g.f, 1000000000ull);
+	CHECK_EQ(g.f.dev_events[MACH_DEV_HUNG], 1);
+	CHECK(strstr(g.f.dev_err.text, "copy") != NULL);
+	fakemach_run(&g.f, 100000000000ull);
+	CHECK_EQ(g.f.dev_events[MACH_DEV_HUNG], 1); /* once */
+	lazy = false;
+	fg_kick(&g, 0);
+	UNTIL(used_idx() == 3);
+	fakemach_run(&g.f, 2000000000ull);
+	CHECK_EQ(g.f.dev_events[MACH_DEV_OK], 1);
+	n = g.f.timer_fired;
+	fakemach_run(&g.f, 100000000000ull);
+	CHECK(g.f.timer_fired <= n + 1);
+	down();
+}
+
+/* T35: the doorbell is where BAR 0 is, and only while it is decoded. */
+static void
+bar_moves(void)
+{
+	unsigned port;
+	const struct fake_fd *x;
+
+	up();
+	fg_up(&g, OFFERED, 16);
+	for (port = 0; port < 0x10000; port += 0x40) {
+		fg_cfg_out(&g, PCI_BAR, 4, port);
+		x = fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]);
+		CHECK((x != NULL) == (port >= PCI_IO_FIRST));
+		CHECK(x == NULL || x->arg == port);
+	}
+	fg_cfg_out(&g, PCI_BAR, 4, 0x2000);
+	fg_cfg_out(&g, PCI_COMMAND, 2, 6);
+	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) == NULL);
+	fg_cfg_out(&g, PCI_COMMAND, 2, 7);
+	x = fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]);
+	CHECK(x != NULL && x->arg == 0x2000);
+	dev_reset(g.dev);
+	fakemach_sync(&g.f);
+	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) == NULL);
+	down();
+}
+
+/* T09: the whole BAR of doorbells, all widths: a queue that is, or nothing. */
+static void
+notifies(void)
+{
+	static const unsigned widths[] = { 1, 2, 4 };
+	unsigned off, w, i;
+	uint64_t n;
+	bool hit;
+
+	backthread_open(&t, &copy_ops, NULL, NULL, 0);
+	fg_open_conf(&g, &t.proxy, &t.vio);
+	CHECK(fg_negotiate(&g, OFFERED));
+	fg_queue(&g, 0, 8);
+	fg_queue(&g, 2, 8);
+	fg_out(&g, FG_STATUS, 15);
+	dev_quiesce(g.dev); /* nobody takes the kicks but us */
+	for (i = 0; i < 3; i++) {
+		struct pollfd p = { .fd = proxy()->kick_fd[i],
+			.events = POLLIN };
+		if (poll(&p, 1, 0) == 1)
+			CHECK(read(p.fd, &n, sizeof(n)) == sizeof(n));
+	}
+	for (off = 0; off < 64; off++)
+		for (w = 0; w < 3; w++) {
+			fake_out(&g.f, (uint16_t)(BAR_IO + off), widths[w],
+			    0xffff8000u);
+			for (i = 0; i < 3; i++) {
+				struct pollfd p = { .fd = proxy()->kick_fd[i],
+					.events = POLLIN };
+				hit = poll(&p, 1, 0) == 1;
+				CHECK_EQ(hit,
+				    widths[w] == 2 && i != 1 && off == 2 * i);
+				if (hit)
+					CHECK(read(p.fd, &n, sizeof(n)) ==
+					    sizeof(n));
+			}
+		}
+	CHECK(!fg_needs_reset(&g));
+	dev_resume(g.dev);
+	down();
+}
+
+/* T36: vectors that are not there, for queues and configuration. */
+static void
+vectors(void)
+{
+	unsigned v, calls;
+
+	up();
+	fg_up(&g, VIO_F_VERSION_1, 64);
+	fg_msix(&g);
+	calls = g.f.route_calls;
+	for (v = 0; v < 0x10000; v += v < 64 ? 1 : 61) {
+		fg_out(&g, FG_Q_SEL, 0);
+		fg_out(&g, FG_Q_VECTOR, v);
+		CHECK_EQ(fg_in(&g, FG_Q_VECTOR), v < 4 ? v : 0xffff);
+		CHECK((fakemach_fd(&g.f, FAKE_IRQFD, proxy()->call_fd[0]) !=
+			  NULL) == (v < 4));
+	}
+	CHECK_EQ(g.f.route_calls, calls + 4);
+	/* Without a vector it is told nothing, and nothing stays behind. */
+	copies("silent");
+	while (fakemach_poll(&g.f, 20) > 0)
+		;
+	CHECK_EQ(g.f.msis, 0);
+	down();
+}
+
+/* T08: each register of common configuration, on one that runs. */
+static void
+frozen(void)
+{
+	static const unsigned regs[] = { FG_Q_SIZE, FG_Q_ENABLE,
+		FG_Q_NOTIFY_OFF, FG_Q_DESC, FG_Q_DESC + 4, FG_Q_AVAIL,
+		FG_Q_AVAIL + 4, FG_Q_USED, FG_Q_USED + 4, FG_NUM_QUEUES,
+		FG_GENERATION, FG_DEV_FEATURES, FG_DRV_FEATURES };
+	uint32_t was;
+	unsigned q, i, n;
+
+	up();
+	fg_up(&g, OFFERED, 64);
+	copies("before");
+	for (q = 0; q < 3; q++)
+		for (i = 0; i < sizeof(regs) / sizeof(regs[0]); i++)
+			for (n = 0; n < 32; n++) {
+				fg_out(&g, FG_Q_SEL, q);
+				was = fg_in(&g, regs[i]);
+				fg_out(&g, regs[i], 1u << n);
+				CHECK_EQ(fg_in(&g, regs[i]), was);
+			}
+	copies("after");
+	down();
+}
+
+/* The same driver, the same words: what is saved does not say where. */
+static void
+life(void)
+{
+	fg_msix(&g);
+	CHECK(fg_negotiate(&g, OFFERED));
+	fg_out(&g, FG_CFG_VECTOR, 0);
+	fg_out(&g, FG_Q_SEL, 0);
+	fg_out(&g, FG_Q_VECTOR, 2);
+	fg_queue(&g, 0, 64);
+	fg_queue(&g, 2, 256);
+	fg_out(&g, FG_STATUS, 15);
+	copies("one");
+	copies("two");
+	UNTIL(g.f.msis == 1);
+	fg_mem_out(&g, g.table.addr + 2 * 16 + 12, 4, 1);
+	mem_write(&g.f.mem, g.q[0].avail + 4 + 2 * 64, "\x02\x00", 2);
+	copies("three");
+	dev_quiesce(g.dev);
+}
+
+static void
+same_record(void)
+{
+	struct snap_w here, there;
+
+	hard = false;
+	fg_open(&g, &copy_ops);
+	life();
+	snap_w_init(&here);
+	dev_save(g.dev, &here);
+	fg_close(&g);
+	up();
+	life();
+	snap_w_init(&there);
+	dev_save(g.dev, &there);
+	CHECK_EQ(here.len_bytes, there.len_bytes);
+	CHECK(memcmp(here.buf, there.buf, here.len_bytes) == 0);
+	down();
+	snap_w_fini(&here);
+	snap_w_fini(&there);
+}
+
+/* Saved with a request in flight; loaded into another, which does it. */
+static void
+saved_in_flight(void)
+{
+	static uint8_t ram[FG_MEM_BYTES];
+	struct fg_queue q;
+	struct snap_w w, again;
+	struct snap_r r;
+	struct err e;
+	size_t i;
+
+	up();
+	fg_up(&g, OFFERED, 64);
+	copies("before");
+	hard = true;
+	put("!full");
+	UNTIL(g.f.dev_events[MACH_DEV_STUCK] == 1);
+	dev_quiesce(g.dev);
+	snap_w_init(&w);
+	dev_save(g.dev, &w);
+	memcpy(ram, g.f.mem.base, sizeof(ram));
+	q = g.q[0];
+	down();
+	up();
+	memcpy(g.f.mem.base, ram, sizeof(ram));
+	g.q[0] = q;
+	dev_quiesce(g.dev);
+	/* Cut short or changed, it is refused or it is good; never worse. */
+	for (i = 0; i < w.len_bytes; i++) {
+		snap_r_init(&r, w.buf, i);
+		CHECK(dev_load(g.dev, &r, &e) == -1);
+		w.buf[i] ^= 0xff;
+		snap_r_init(&r, w.buf, w.len_bytes);
+		(void)dev_load(g.dev, &r, &e);
+		w.buf[i] ^= 0xff;
+	}
+	snap_r_init(&r, w.buf, w.len_bytes);
+	CHECK_EQ(dev_load(g.dev, &r, &e), 0);
+	snap_w_init(&again);
+	dev_save(g.dev, &again);
+	CHECK_EQ(again.len_bytes, w.len_bytes);
+	CHECK(memcmp(again.buf, w.buf, w.len_bytes) == 0);
+	CHECK_EQ(used_idx(), 1);
+	dev_resume(g.dev);
+	UNTIL(used_idx() == 2);
+	g.q[0].used_seen = used_idx();
+	copies("after");
+	down();
+	snap_w_fini(&w);
+	snap_w_fini(&again);
+}
+
 static const struct tap_case cases[] = {
 	{ "proxy: INTx through the main thread", intx },
 	{ "proxy: MSI-X past it, masked and not", messages },
 	{ "proxy: without eventfds in the hypervisor", by_hand },
+	{ "proxy: pause and unpause", pauses },
+	{ "proxy: a request that cannot be done now", sticks },
+	{ "proxy: its process dies, another one goes on", dies },
+	{ "proxy: reset while its process is gone", reset_while_gone },
+	{ "proxy: a broken ring is that device's alone", broken_ring },
+	{ "T25 proxy: a device that hangs is named", hangs },
+	{ "T35 proxy: the doorbell follows BAR 0", bar_moves },
+	{ "T09 proxy: notifications of queues that are not", notifies },
+	{ "T36 proxy: vectors that are not there", vectors },
+	{ "T08 proxy: registers after DRIVER_OK", frozen },
+	{ "proxy: saved state is that of a device here", same_record },
+	{ "proxy: saved with a request in flight", saved_in_flight },
 };
 TAP_MAIN(cases)
