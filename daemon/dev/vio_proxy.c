@@ -84,7 +84,8 @@ proxy_meet(struct vio *v, const struct devpage_conf *conf, struct err *e)
 	else if (x->front.nqueues < v->nqueues)
 		v->nqueues = (uint8_t)x->front.nqueues;
 	memset(v->cfg, 0, sizeof(v->cfg));
-	if ((!k->own_cfg || x->front.protocol & VHU_P_CONFIG) &&
+	if (v->ops->cfg_bytes > 0 &&
+	    (!k->own_cfg || x->front.protocol & VHU_P_CONFIG) &&
 	    vhu_front_config(
 		&x->front, v->cfg, (unsigned)v->ops->cfg_bytes, e) == -1)
 		return (-1);
@@ -224,8 +225,8 @@ vio_proxy_start(
 	x->started = 0;
 	if (vhu_front_mem(f, mem, e) == -1 ||
 	    vhu_front_features(f, v->features, e) == -1 ||
-	    vhu_front_inflight(
-		f, x->log_fd, v->nqueues, queue_size(v), e) == -1)
+	    vhu_front_inflight(f, x->log_fd, v->nqueues, queue_size(v), e) ==
+		-1)
 		return (-1);
 	for (i = 0; i < v->nqueues; i++) {
 		if (!vq_is_open(&v->vq[i]))

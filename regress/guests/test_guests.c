@@ -2,6 +2,8 @@
 /*
  * Runs the flat guests of guests.ini, each on a machine of its own in a
  * process of its own, and says how each went.
+ * A device in slot 2 where the table asks for one, served here or by our back
+ * end of vhost-user in a thread.
  *
  * usage: test_guests [-g group] [-t file] [-k] [name ...]
  *	-g group	only those of the group
@@ -22,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +32,7 @@
 #include "daemon/boot/boot.h"
 #include "daemon/dev/acpi.h"
 #include "daemon/vm/machine.h"
+#include "regress/lib/backthread.h"
 #include "regress/lib/ini.h"
 
 #define MIB (1024ull * 1024)
@@ -46,7 +50,7 @@
 
 static const char *const settings[] = { "kernel", "cmdline", "initrd", "memory",
 	"cpus", "timeout", "expect", "resets", "lines", "bytes", "prompt",
-	"groups", NULL };
+	"device", "disk", "groups", NULL };
 
 struct run {
 	const struct ini_section *conf;
@@ -57,6 +61,11 @@ struct run {
 	struct boot_img kernel, initrd;
 	uint8_t *initrd_data;
 	bool has_initrd;
+	struct backthread *back;
+	struct devpage page; /* of a device that is served here */
+	struct devpage_conf page_conf;
+	int disk_fd;
+	struct machine_dev_conf dev;
 	char answers[INI_WORD], *next;
 	unsigned resets;
 	uint64_t held_at;
@@ -357,6 +366,58 @@ open_images(struct run *r, struct err *e)
 	return (0);
 }
 
+/* A disk of so many MiB of zeros, or none. */
+static int
+disk_fd(struct run *r, struct err *e)
+{
+	unsigned long mib = ini_num(r->conf, "disk", 0);
+
+	r->disk_fd = -1;
+	if (mib == 0)
+		return (0);
+	r->disk_fd = memfd_create("disk", MFD_CLOEXEC);
+	if (r->disk_fd == -1 || ftruncate(r->disk_fd, (off_t)(mib * MIB)) == -1)
+		return (err_errno(e, "disk"));
+	return (0);
+}
+
+/*
+ * "blk here", "rng there": a device in slot 2, served by this thread or by our
+ * vhost-user back end.
+ */
+static int
+run_device(struct run *r, struct machine_conf *mc, struct err *e)
+{
+	const char *what = ini_get(r->conf, "device", NULL);
+	const struct vio_ops *ops;
+
+	if (what == NULL)
+		return (0);
+	if (disk_fd(r, e) == -1)
+		return (-1);
+	ops = strncmp(what, "rng", 3) == 0 ? &vio_rng : &vio_blk;
+	r->page_conf = (struct devpage_conf){
+		.magic = DEVPAGE_MAGIC,
+		.kind = DEV_BLK,
+		.nqueues = ops == &vio_blk ? 4 : 1,
+		.serial = "flat guest",
+	};
+	r->dev.vio = ops;
+	r->dev.conf = (struct vio_conf){ &r->page_conf, &r->page, &r->disk_fd,
+		r->disk_fd != -1 };
+	if (strstr(what, "there") != NULL) {
+		if ((r->back = calloc(1, sizeof(*r->back))) == NULL)
+			return (err_errno(e, "back end"));
+		backthread_open(
+		    r->back, ops, &r->page_conf, &r->disk_fd, r->disk_fd != -1);
+		r->dev.vio = &r->back->proxy;
+		r->dev.conf = r->back->vio;
+	}
+	mc->devs = &r->dev;
+	mc->ndevs = 1;
+	return (0);
+}
+
 static int
 run_open(struct run *r, int kvm_fd, struct err *e)
 {
@@ -372,7 +433,8 @@ run_open(struct run *r, int kvm_fd, struct err *e)
 	};
 
 	conf.base = r->base;
-	if (open_images(r, e) == -1 || machine_open(&r->m, &conf, e) == -1)
+	if (open_images(r, e) == -1 || run_device(r, &conf, e) == -1 ||
+	    machine_open(&r->m, &conf, e) == -1)
 		return (-1);
 	r->rss_kb = rss_anon_kb();
 	return (machine_start(r->m, e));
@@ -397,6 +459,9 @@ run_loop(struct run *r, int kvm_fd)
 	else
 		event_base_loop(r->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	machine_close(r->m);
+	if (r->back != NULL)
+		backthread_close(r->back);
+	free(r->back);
 	event_free(timeout);
 	event_free(r->asked);
 	event_free(r->moved);
