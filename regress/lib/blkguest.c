@@ -278,10 +278,16 @@ bg_do(struct blkguest *g, uint32_t type, uint64_t sector, uint64_t gpa,
 }
 
 int
-bg_restart(struct blkguest *g, unsigned q)
+bg_requeue(struct blkguest *g, unsigned q)
 {
 	vq_close(&g->v.vq[q]);
-	if (open_queue(g, q) == -1 || vq_resume(&g->v.vq[q]) == -1)
+	return (open_queue(g, q));
+}
+
+int
+bg_restart(struct blkguest *g, unsigned q)
+{
+	if (bg_requeue(g, q) == -1 || vq_resume(&g->v.vq[q]) == -1)
 		return (-1);
 	bg_kick(g, q);
 	return (0);

@@ -63,6 +63,8 @@ bool bg_used(struct blkguest *, unsigned q, uint32_t *id, uint32_t *len);
 /* Ask in slot 0 of queue 0, kick: the status; 0xff when nothing came back. */
 uint8_t bg_do(struct blkguest *, uint32_t type, uint64_t sector, uint64_t gpa,
     uint32_t len, uint32_t *written);
+/* Open the queue anew, as after a reset. */
+int bg_requeue(struct blkguest *, unsigned q);
 /* As pause and unpause: what was in flight comes again. */
 int bg_restart(struct blkguest *, unsigned q);
 
