@@ -26,6 +26,8 @@
 
 #define PAGE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define BELL_BYTES 4096
+/* All keys that there is credit for, each in a message of its own, and more. */
+#define LINK_QUEUE (CONS_INPUT_BYTES * 512)
 #define REST_MS 10 /* after a bell that rang for nothing */
 
 static void cons_free(struct cons *);
@@ -544,7 +546,7 @@ cons_open(struct cvm *v, int *fd, struct err *e)
 		.handlers = from_vm,
 		.nhandlers = sizeof(from_vm) / sizeof(from_vm[0]),
 		.closed = link_closed,
-		.queue_bytes = 64u << 10,
+		.queue_bytes = LINK_QUEUE,
 	};
 	struct cons *c;
 
@@ -754,12 +756,13 @@ on_input(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 		return (err_set(e, ENOBUFS,
 		    "more input than the console takes "
 		    "now: wait for credit"));
-	a->cons->input_credit -= m->len;
 	iov[0].iov_base = &head;
 	iov[0].iov_len = sizeof(head);
 	iov[1].iov_base = (void *)(uintptr_t)(m + 1);
 	iov[1].iov_len = m->len;
-	peer_sendv(a->cons->link, MSG_CONS_INPUT, 0, iov, 2);
+	if (peer_sendv(a->cons->link, MSG_CONS_INPUT, 0, iov, 2) == -1)
+		return (err_errno(e, "keys are lost on their way to the vm"));
+	a->cons->input_credit -= m->len;
 	return (0);
 }
 

@@ -12,6 +12,7 @@
 #include "daemon/vm/console.h"
 #include "shared/fd.h"
 
+#define CREDIT_BYTES (CONS_INPUT_BYTES / 4)
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 static uint32_t
@@ -99,7 +100,12 @@ vmcons_pump(
 	memmove(c->queue, c->queue + n, c->len);
 	old = n < c->stale ? n : c->stale;
 	c->stale -= old;
-	return (n - old);
+	c->owed += n - old;
+	if (c->len > 0 && c->owed < CREDIT_BYTES)
+		return (0);
+	n = c->owed;
+	c->owed = 0;
+	return (n);
 }
 
 void
@@ -114,4 +120,5 @@ vmcons_new_control(struct console *c)
 		c->len = VM_INPUT_BYTES;
 	}
 	c->stale = c->len;
+	c->owed = 0;
 }

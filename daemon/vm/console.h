@@ -26,6 +26,7 @@ struct console {
 	uint8_t queue[CONSOLE_QUEUE_BYTES]; /* main thread */
 	size_t len;
 	size_t stale; /* of len: sent by a control that is gone */
+	size_t owed;  /* credit that was not given back yet */
 };
 
 int vmcons_open(struct console *, uint32_t bytes, struct err *);
@@ -34,7 +35,8 @@ void vmcons_close(struct console *);
 int vmcons_keys(struct console *, const void *, size_t len);
 /*
  * Hand keys on through take(), which returns how many it took.  Returns the
- * credit to be given back for them.
+ * credit to be given back by now: when all are taken, and else in pieces that
+ * are worth a message, since the answer to credit of 1 is a message of one key.
  */
 size_t vmcons_pump(
     struct console *, size_t (*take)(void *, const void *, size_t), void *ctx);

@@ -27,6 +27,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/boot/boot.h"
@@ -50,12 +51,12 @@
 
 static const char *const settings[] = { "kernel", "cmdline", "initrd", "memory",
 	"cpus", "timeout", "expect", "resets", "lines", "bytes", "prompt",
-	"device", "disk", "groups", NULL };
+	"device", "disk", "keys", "groups", NULL };
 
 struct run {
 	const struct ini_section *conf;
 	struct event_base *base;
-	struct event *asked, *moved;
+	struct event *asked, *moved, *typed;
 	struct machine *m;
 	const volatile uint64_t *counter;
 	struct boot_img kernel, initrd;
@@ -67,6 +68,7 @@ struct run {
 	int disk_fd;
 	struct machine_dev_conf dev;
 	char answers[INI_WORD], *next;
+	unsigned long nkeys, keys; /* sent, to be sent */
 	unsigned resets;
 	uint64_t held_at;
 	long rss_kb;
@@ -159,7 +161,28 @@ run_console(void *ctx, const void *data, size_t len)
 static void
 run_console_room(void *ctx)
 {
-	(void)ctx;
+	struct run *r = ctx;
+
+	if (r->nkeys > 0 && r->nkeys < r->keys)
+		event_active(r->typed, 0, 0);
+}
+
+/* One key; the next at once, or after up to 200 us. */
+static void
+on_typed(int fd, short what, void *ctx)
+{
+	struct timespec ts = { .tv_nsec = rand() % 200000 };
+	struct run *r = ctx;
+	uint8_t key = (uint8_t)r->nkeys;
+
+	(void)fd;
+	(void)what;
+	if (r->nkeys >= r->keys || machine_input(r->m, &key, 1) == 0)
+		return;
+	r->nkeys++;
+	if (rand() % 4 == 0)
+		nanosleep(&ts, NULL);
+	event_active(r->typed, 0, 0);
 }
 
 /* Did it end as the table says?  What it printed is judged as well. */
@@ -287,6 +310,8 @@ answer(struct run *r)
 		machine_power_button(r->m);
 	else if (strcmp(word, "pause") == 0)
 		hold(r);
+	else if (strcmp(word, "keys") == 0)
+		event_active(r->typed, 0, 0);
 	else
 		machine_input(r->m, word, 1);
 }
@@ -450,6 +475,8 @@ run_loop(struct run *r, int kvm_fd)
 	r->base = event_base_new();
 	r->asked = event_new(r->base, -1, 0, on_asked, r);
 	r->moved = evtimer_new(r->base, on_moved, r);
+	r->typed = event_new(r->base, -1, 0, on_typed, r);
+	r->keys = ini_num(r->conf, "keys", 0);
 	timeout = evtimer_new(r->base, on_timeout, r);
 	event_add(timeout,
 	    &(struct timeval){
@@ -465,6 +492,7 @@ run_loop(struct run *r, int kvm_fd)
 	event_free(timeout);
 	event_free(r->asked);
 	event_free(r->moved);
+	event_free(r->typed);
 	event_base_free(r->base);
 	free(r->initrd_data);
 }

@@ -66,7 +66,9 @@ pauses() {
 	equal "$(vcpu_ns elf)" "$ns"
 }
 
-# Again if need be: a shell between two commands may miss it.
+# Again if need be.  The key gets there (the keys guests count theirs), but the
+# signal goes to the process group in the foreground, and between two commands
+# of a loop that may be one that has just ended.
 interrupted() {
 	con_type "$1" '\003'
 	con_counts "$1" "^$1:/# " $((prompts + 1))

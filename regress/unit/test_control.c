@@ -279,6 +279,37 @@ test_next_writer(void)
 	play_teardown();
 }
 
+/* As many keys as there is credit for, one by one, to a vm that is slow. */
+static void
+test_single_keys(void)
+{
+	struct msg_hello hello = { .version = PROTO_VERSION };
+	struct wire cl;
+	struct wire_msg m;
+	struct play_vm vm;
+	unsigned i;
+	char key;
+
+	play_setup();
+	play_vm_open(&vm, 1, "one");
+	play_client(&cl);
+	REQUIRE(play_attach(&cl, 1, 0, CONS_WRITE, ALL_CREDIT, 0, &m));
+	for (i = 0; i < CONS_INPUT_BYTES; i++) {
+		key = (char)i;
+		wire_send_chunk(&cl, MSG_CONS_INPUT, 0, &key, 1);
+		wire_send(&cl, MSG_HELLO, 2, -1, &hello, sizeof(hello));
+		REQUIRE(wire_expect(&cl, MSG_HELLO, &m)); /* each alone */
+	}
+	for (i = 0; i < CONS_INPUT_BYTES; i++) {
+		REQUIRE(wire_expect(&vm.link, MSG_CONS_INPUT, &m));
+		CHECK_EQ(m.chunk.len, 1);
+		CHECK_EQ(m.raw[sizeof(m.chunk)], (uint8_t)i);
+	}
+	wire_close(&cl);
+	play_vm_close(&vm);
+	play_teardown();
+}
+
 /* Input beyond the credit is refused, not queued; credit comes back. */
 static void
 test_input_credit(void)
@@ -1077,6 +1108,7 @@ static const struct tap_case cases[] = {
 	{ "control: credit in small pieces", test_credit },
 	{ "control: one writer, many watchers", test_writer },
 	{ "control: the next writer", test_next_writer },
+	{ "control: keys one by one", test_single_keys },
 	{ "control: input credit", test_input_credit },
 	{ "control: last words before the close", test_end },
 	{ "control: history of a stopped vm", test_history_of_stopped },

@@ -460,12 +460,17 @@ t_console(void)
 	CHECK(!(fcntl(c.page_fd, F_GET_SEALS) & F_SEAL_FUTURE_WRITE));
 	CHECK_EQ(vmcons_keys(&c, "abc", 3), 0);
 	take_max = 2;
-	CHECK_EQ(vmcons_pump(&c, take, NULL), 2);
+	CHECK_EQ(vmcons_pump(&c, take, NULL), 0); /* not worth a message */
 	vmcons_new_control(&c); /* "c" is not of its credit */
 	CHECK_EQ(vmcons_keys(&c, big, sizeof(big)), 0);
 	CHECK_EQ(vmcons_keys(&c, "x", 1), -1);
-	CHECK_EQ(vmcons_pump(&c, take, NULL), 1);
+	CHECK_EQ(vmcons_pump(&c, take, NULL), 0);
 	CHECK_EQ(taken[0], 'c');
+	take_max = CONS_INPUT_BYTES / 4 - 2;
+	CHECK_EQ(vmcons_pump(&c, take, NULL), 0);
+	take_max = 1;
+	CHECK_EQ(vmcons_pump(&c, take, NULL), CONS_INPUT_BYTES / 4);
+	CHECK_EQ(vmcons_pump(&c, take, NULL), 0);
 	vmcons_new_control(&c);
 	CHECK_EQ(vmcons_keys(&c, big, sizeof(big)), 0);
 	vmcons_new_control(&c); /* and one more who is never read */
