@@ -71,8 +71,10 @@ flood(char *buf, size_t *len)
 
 	for (*len = 0, i = 0; i < LINES; i++) {
 		buf[(*len)++] = (char)('a' + i % 26);
-		if (i % 7 == 0)
-			buf[(*len)++] = 'x';
+		if (i % 7 == 0) {
+			buf[(*len)++] = '\303';
+			buf[(*len)++] = '\244';
+		}
 		buf[(*len)++] = '\r';
 		buf[(*len)++] = '\n';
 	}

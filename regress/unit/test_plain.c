@@ -47,6 +47,9 @@ what_is_plain(void)
 		{ "\033[3", "1mred", true },
 		{ "\033", "[0mx", true },
 		{ "\303\244\r\n", "x", true },
+		{ "\303", "\244x", true },
+		{ "\342\202", "\254", true },
+		{ "", "\303\244\342\202\254\360\237\221\250\r\n", true },
 		{ "\033]0;title\a", "x", true },
 		{ "\033]0;title\033\\", "x", true },
 		{ "\033[1;5r\033[r", "x", true },
@@ -62,8 +65,16 @@ what_is_plain(void)
 		{ "", "\016", false },
 		{ "", "\005", false },
 		{ "", "\177", false },
-		{ "", "\303\244", false },
 		{ "\303", "x", false },
+		{ "\244", "x", false },
+		{ "", "\244", false },
+		{ "", "\303\303\244", false },
+		{ "", "\342\202x", false },
+		{ "", "\302\205", false },
+		{ "", "\340\202\205", false },
+		{ "", "\355\240\200", false },
+		{ "", "\364\220\200\200", false },
+		{ "", "\033[\303\244", false },
 		{ "", "\033[3\n1m", false },
 		{ "\033[1;5r", "x", false },
 		{ "\033[2r", "x", false },
@@ -169,8 +180,9 @@ lines(char *buf, size_t size)
 		if (any(8) == 0)
 			len +=
 			    (size_t)sprintf(buf + len, "%s", colours[any(4)]);
-		len += (size_t)sprintf(buf + len, "%-*d%s",
+		len += (size_t)sprintf(buf + len, "%-*d%s%s",
 		    (int)any((uint32_t)longest), n++,
+		    any(8) == 0 ? "\342\202\254\346\227\245" : "",
 		    any(16) == 0 ? "\n" : "\r\n");
 	}
 	return (len);

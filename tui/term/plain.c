@@ -88,32 +88,55 @@ is_c1(uint8_t before, uint8_t c)
 	    (before == 0xf0 && c < 0x90));
 }
 
+/* A byte of a character: true when that is whole or may still be. */
+static bool
+high(struct plain *p, uint8_t c)
+{
+	uint8_t before = p->high;
+
+	p->high = c;
+	if (p->other || is_c1(before, c)) {
+		p->state = STRING;
+		return (false);
+	}
+	if (p->state == CSI || p->state == CSI_NUM)
+		p->state = CSI_MORE;
+	else if (p->state == ESCAPE)
+		p->state = ESC_MORE;
+	if (c >= 0xc0) {
+		p->left = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+		return (before == 0 && p->state == GROUND);
+	}
+	if (p->left == 0 || (before == 0xed && c >= 0xa0) ||
+	    (before == 0xf4 && c >= 0x90)) {
+		p->left = 0;
+		return (false);
+	}
+	if (--p->left == 0)
+		p->high = 0;
+	return (p->state == GROUND);
+}
+
 static bool
 step(struct plain *p, uint8_t c)
 {
+	bool cut = p->high != 0;
+
+	if (c >= 0x80)
+		return (high(p, c));
+	p->high = 0;
+	p->left = 0;
 	if (c == ESC) {
-		p->high = 0;
 		p->state = ESCAPE;
-		return (true);
+		return (!cut);
 	}
 	if (c == CAN || c == SUB) {
 		p->state = GROUND;
 		return (false);
 	}
-	if (c >= 0x80) {
-		if (p->other || is_c1(p->high, c))
-			p->state = STRING;
-		else if (p->state == CSI || p->state == CSI_NUM)
-			p->state = CSI_MORE;
-		else if (p->state == ESCAPE)
-			p->state = ESC_MORE;
-		p->high = c;
-		return (false);
-	}
-	p->high = 0;
 	switch (p->state) {
 	case GROUND:
-		return (is_text(c));
+		return (is_text(c) && !cut);
 	case ESCAPE:
 	case ESC_MORE:
 		return (escape(p, c));
@@ -134,13 +157,13 @@ bool
 plain_scan(struct plain *p, const void *bytes, size_t len)
 {
 	const uint8_t *s = bytes, *end = s + len;
-	bool plain = p->high == 0 && p->state <= CSI_NUM &&
+	bool plain = (p->high == 0 || p->left > 0) && p->state <= CSI_NUM &&
 	    p->state != ESC_MORE && !p->margins;
 
 	while (s < end) {
-		if (p->state == GROUND) /* nearly all of a flood */
-			for (; s < end && is_text(*s); s++)
-				p->high = 0;
+		if (p->state == GROUND && p->high == 0)
+			while (s < end && is_text(*s)) /* nearly all */
+				s++;
 		if (s < end && !step(p, *s++))
 			plain = false;
 	}
@@ -150,7 +173,7 @@ plain_scan(struct plain *p, const void *bytes, size_t len)
 bool
 plain_between(const struct plain *p)
 {
-	return (p->state == GROUND);
+	return (p->state == GROUND && p->high == 0);
 }
 
 /* A line that does not begin with a carriage return begins where the one

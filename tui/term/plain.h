@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Is console output plain: lines of ASCII with colours, on a screen that
+ * Is console output plain: lines of text with colours, on a screen that
  * scrolls as a whole?  Of such lines a terminal shows the last ones as if those
  * before had never been, but for the colours.  Pure: no memory, no libtsm.
  * Runs in: vmtop.  Trusts: nobody.
@@ -16,11 +16,14 @@ struct plain {
 	uint8_t state; /* of the parser: all zero at the start */
 	bool margins;  /* a part of the screen may scroll by itself */
 	bool other;    /* bytes may not be UTF-8 */
-	uint8_t high;  /* the byte before, when it is not ASCII */
+	uint8_t high;  /* the byte before, when it is not ASCII; 0 as well
+			* behind a whole character */
+	uint8_t left;  /* bytes of UTF-8 that are to come */
 };
 
 /* Every byte in its turn; true: these are plain, and so was what they began
- * in the middle of.  Their end may be the beginning of a colour. */
+ * in the middle of.  Their end may be the beginning of a colour or
+ * character. */
 bool plain_scan(struct plain *, const void *bytes, size_t len);
 /* No sequence is open. */
 bool plain_between(const struct plain *);
