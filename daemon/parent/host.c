@@ -27,6 +27,8 @@
 #endif
 #define SHMEM_ENABLED "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 #define BACKLOG 64
+#define LOCK_TRIES 40
+#define LOCK_PAUSE_NS 50000000 /* two seconds in all */
 
 uint64_t
 host_now_ns(void)
@@ -188,6 +190,27 @@ state_dir(const char *dir, int *fd, struct err *e)
 	return (0);
 }
 
+/*
+ * A vmd that was killed holds its lock until its exit is through, and so does a
+ * child that it was just making: give them a moment.
+ */
+static int
+lock_take(int fd)
+{
+	struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+	int i;
+
+	for (i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return (0);
+		if (errno != EWOULDBLOCK)
+			return (-1);
+		nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return (-1);
+}
+
 int
 host_state_open(struct parent *p, struct err *e)
 {
@@ -202,7 +225,7 @@ host_state_open(struct parent *p, struct err *e)
 		err_errno(e, "%s/lock", dir);
 		goto out;
 	}
-	if (flock(p->lock_fd, LOCK_EX | LOCK_NB) == -1) {
+	if (lock_take(p->lock_fd) == -1) {
 		err_set(e, errno,
 		    "another vmd runs with state directory %s: "
 		    "stop it, or name another one in vm.conf",
