@@ -89,7 +89,8 @@ $(B)/regress/sandbox/check_live: $(B)/regress/sandbox/check_live.o \
 	   $(B)/regress/lib/live.o $(B)/libdaemon.a $(B)/libshared.a
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_vmd)
 
-tests: $(TESTS) $(B)/regress/sandbox/check_live $(B)/regress/integration/watch
+tests: $(TESTS) $(B)/regress/sandbox/check_live $(B)/regress/integration/watch \
+	   $(B)/regress/integration/lock
 
 # Flat guests: regress/guests/g_NAME.c on a bare 64-bit CPU; entry also as a
 # bzImage.
@@ -119,7 +120,7 @@ $(TOOLS): $(B)/%: $(B)/%.o
 # Tools that need what the tests have.
 RTOOLS	:= $(patsubst %.c,$(B)/%,$(wildcard regress/bench/*.c)) \
 	   $(B)/regress/tui/fakevmd $(B)/regress/tui/grid_svg \
-	   $(B)/regress/integration/watch
+	   $(B)/regress/integration/watch $(B)/regress/integration/lock
 $(RTOOLS): $(B)/%: $(B)/%.o $(B)/libregress.a $(LIBS)
 	$(CC) $(ALLLD) -o $@ $^ $(LIBS_all)
 

@@ -299,6 +299,8 @@ static const struct msg_handler hears[] = {
 	{ MSG_VM_ROW, on_any },
 	{ MSG_VM_GONE, on_any },
 	{ MSG_VM_FIGURES, on_any },
+	{ MSG_DEV_ROW, on_any },
+	{ MSG_DEV_FIGURES, on_any },
 	{ MSG_EVENT, on_any },
 	{ MSG_CONS_ATTACHED, on_any },
 	{ MSG_CONS_INPUT_CREDIT, on_any },

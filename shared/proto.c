@@ -316,9 +316,9 @@ SIZE(figures, 136); SIZE(event, 336); SIZE(attach, 88); SIZE(attached, 32);
 SIZE(chan, 4); SIZE(credit, 8); SIZE(gap, 24); SIZE(cons_peer, 8);
 SIZE(cons_peers, 272); SIZE(cons_closed, 260); SIZE(chunk, 16);
 SIZE(logline, 8); SIZE(vm_spec, 2152); SIZE(vm_fd, 8); SIZE(vm_go, 40);
-SIZE(vm_op, 12); SIZE(vm_event, 308); SIZE(reaped, 16);
+SIZE(vm_op, 12); SIZE(vm_event, 312); SIZE(reaped, 16);
 SIZE(rendezvous, 40); SIZE(attached_vm, 80); SIZE(page, 8); SIZE(sample, 4);
-SIZE(vm_channel, 4); SIZE(vm_dev, 32); SIZE(page_dev, 16);
+SIZE(vm_channel, 4); SIZE(vm_dev, 36); SIZE(page_dev, 16);
 SIZE(dev_row, 1376); SIZE(dev_figures, 600);
 
 _Static_assert(DEV_HIST == DEVPAGE_HIST, "histograms");

@@ -372,13 +372,14 @@ struct msg_vm_spec {
 /*
  * Of device `index`: before VM_GO its page (shared/devpage.h), then the vm's end
  * of its vhost-user socket; after VM_GO the socket of a process that replaces
- * the one before.
+ * the one before, with a page before it if another vmd starts that.
  */
 enum dev_fd { DEVFD_PAGE, DEVFD_SOCKET, DEVFD_N };
 struct msg_vm_dev {
 	uint32_t id, index; /* < VM_DEVS_MAX */
 	uint32_t kind;      /* enum dev_kind */
 	uint32_t what;      /* enum dev_fd */
+	uint32_t gen;       /* which process of the device, from 0 on */
 	char name[DEV_NAME_BYTES];
 };
 enum vm_fd { VMFD_KVM, VMFD_KERNEL, VMFD_INITRD, VMFD_N };
@@ -398,6 +399,7 @@ struct msg_vm_event {
 	uint32_t id, what, state, restarts;
 	uint32_t step_us[STEP_N];
 	uint32_t dev; /* WHAT_DEV_*: its index; else 0 */
+	uint32_t gen; /* and of which process it speaks */
 	struct msg_err why;
 };
 /* How a process ended, as waitid(2) told its Unix parent. */

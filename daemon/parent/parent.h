@@ -56,10 +56,11 @@ struct vmdev {
 	pid_t pid;
 	uint64_t pid_start;
 	int pidfd;
-	bool ours; /* our child: waitid() works */
-	bool shot; /* we killed it, for not answering */
+	bool ours;   /* our child: waitid() works */
+	bool let_go; /* the VM says that it has no use for it any more */
+	bool shot;   /* so we killed it */
 	struct event *ev_pidfd;
-	struct event *ev_again; /* a new one; or, at the end, its last moment */
+	struct event *ev_again; /* a new one; or the last moment of this one */
 	uint64_t started_ns;
 	unsigned quick; /* deaths soon after the start, in a row */
 	uint32_t replaced;

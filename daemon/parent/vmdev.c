@@ -28,12 +28,12 @@
 #include "shared/log.h"
 #include "shared/str.h"
 
-#define QUICK_NS 500000000ull /* dead before this: it did not really start */
+#define QUICK_NS 150000000ull /* dead before this: it did not really start */
 #define QUICK_MAX 5           /* of these in a row are enough */
 #define QUICK_MS 25           /* to wait, doubled with each */
 #define LAST_MOMENT_MS 200    /* when its VM has ended */
-#define VM_ENDS_MS 50         /* its socket closed: because its VM is ending? */
-#define VM_LEAVES_MS 1000     /* the same, when it said that it is */
+#define VM_ENDS_MS 1000       /* for a VM to end that has closed the socket */
+#define DIES_MS 200           /* for a process to end whose socket is closed */
 #define VMM_AGAIN_MS 100
 #define LOOK_AGAIN_MS 20 /* dead, but a tracer is told before we are */
 
@@ -261,8 +261,11 @@ vmdev_lost(struct vmdev *d, const char *why)
 	struct err e;
 
 	vmdev_set(d, DEV_LOST, why);
-	vm_reason(v, "disk %s (%.100s) has no process: %s; unpause tries again",
-	    d->name, vmdev_disk(d)->path, why);
+	if (strncmp(why, "disk ", 5) == 0) /* it names itself */
+		vm_reason(v, "%s; unpause tries again", why);
+	else
+		vm_reason(v, "disk %s (%.100s): %s; unpause tries again",
+		    d->name, vmdev_disk(d)->path, why);
 	parent_event(v->p, v, true, "paused: %s", v->reason);
 	if (v->state == VM_RUNNING)
 		vm_op(v, OP_PAUSE, &e);
@@ -276,16 +279,18 @@ vmdev_replace(struct vmdev *d, struct err *e)
 
 	if ((d->image_fd == -1 && vmdev_image(d, e) == -1) ||
 	    (new_page && vmdev_page(d, e) == -1) ||
-	    (new_page && vmdev_send_page(d, e) == -1) || vmdev_run(d, e) == -1)
+	    (new_page && vmdev_send_page(d, e) == -1))
 		return (-1);
 	d->replaced++;
+	if (vmdev_run(d, e) == -1)
+		return (-1);
 	parent_event(d->v->p, d->v, false,
 	    "disk %s is served again, by process %d", d->name, (int)d->pid);
 	vmdev_record(d);
 	return (0);
 }
 
-/* ev_again: the last moment is over, or it is time for another process. */
+/* ev_again: its last moment is over, or it is time for another process. */
 static void
 vmdev_due(int fd, short what, void *arg)
 {
@@ -295,8 +300,8 @@ vmdev_due(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (d->pidfd != -1) {
-		if (vmdev_vm_ends(d))
-			pidfd_kill(d->pidfd, SIGKILL);
+		d->shot = true;
+		pidfd_kill(d->pidfd, SIGKILL);
 		return;
 	}
 	if (vmdev_vm_ends(d) || d->state != DEV_DOWN)
@@ -332,11 +337,9 @@ vmdev_again(struct vmdev *d, const struct msg_reaped *r, const char *cause)
 		vmdev_lost(d, cause);
 		return;
 	}
-	/* Without a word it ends when the other end does. */
-	if (r->code == CLD_EXITED && r->status == 0) {
-		vmdev_after(d,
-		    v->powered_off || v->failed || v->stop_asked ? VM_LEAVES_MS
-								 : VM_ENDS_MS);
+	/* Without a word it ends when its socket does: is the VM ending? */
+	if (r->code == CLD_EXITED && r->status == 0 && !d->let_go) {
+		vmdev_after(d, VM_ENDS_MS);
 		return;
 	}
 	parent_event(v->p, v, true, "disk %s (%.100s): %s; another takes over",
@@ -470,11 +473,14 @@ vmdev_event(struct vment *v, const struct msg_vm_event *ev)
 		parent_event(v->p, v, false, "disk %s goes on again", d->name);
 		break;
 	case WHAT_DEV_LOST:
-		/* One that has only just been started is not the one meant. */
-		if (d->pidfd == -1 || host_now_ns() - d->started_ns < QUICK_NS)
-			return;
-		d->shot = true;
-		pidfd_kill(d->pidfd, SIGKILL);
+		if (ev->gen != d->replaced)
+			return; /* of one that was before */
+		d->let_go = true;
+		/* One that is dying closes its socket before we see it dead. */
+		if (d->pidfd != -1)
+			vmdev_after(d, DIES_MS);
+		else if (d->state == DEV_DOWN)
+			vmdev_after(d, 0);
 		break;
 	default:
 		break;
@@ -500,12 +506,16 @@ void
 vmdev_running(struct vment *v)
 {
 	struct vmdev *d;
+	bool lost = false;
 
-	for (d = v->dev; d < v->dev + v->ndevs; d++)
+	for (d = v->dev; d < v->dev + v->ndevs; d++) {
 		if (d->state == DEV_STUCK)
 			vmdev_set(d, DEV_UP, "");
-	if (v->dev_failed)
-		v->reason[0] = '\0';
+		lost |= d->state == DEV_LOST;
+	}
+	if (!v->dev_failed || lost)
+		return; /* lost: the pause is still on its way */
+	v->reason[0] = '\0';
 	v->dev_failed = false;
 }
 

@@ -134,7 +134,7 @@ vmdev_spawn(struct vmdev *d, struct err *e)
 		err_errno(e, "%s: time limit", d->name);
 	else if (proc_spawn(d->desc, &conf, &d->pid, &d->pidfd, e) == 0) {
 		d->ours = true;
-		d->shot = false;
+		d->shot = d->let_go = false;
 		d->started_ns = host_now_ns();
 		d->pid_start = pid_start_time(d->pid);
 		rc = vmdev_send(d, DEVFD_SOCKET, &sv[0], e);
@@ -148,7 +148,11 @@ int
 vmdev_send(struct vmdev *d, enum dev_fd what, int *fd, struct err *e)
 {
 	struct msg_vm_dev m = {
-		.id = d->v->id, .index = d->index, .kind = d->kind, .what = what
+		.id = d->v->id,
+		.index = d->index,
+		.kind = d->kind,
+		.what = what,
+		.gen = d->replaced,
 	};
 	struct peer *vmm = d->v->p->vmm.peer;
 

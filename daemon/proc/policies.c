@@ -392,13 +392,12 @@ const struct sandbox sandbox_vmm = {
 };
 
 static const struct sandbox_fd fds_vm[] = {
-	{ "socket:", 1, 8, "vmm, control, its rendezvous" },
+	{ "socket:", 1, 24, "vmm, control, its rendezvous, devices" },
 	{ "[eventpoll]", 1, 1, "event loop" },
 	{ "kvm-vm", 1, 1, "the VM" },
 	{ "kvm-vcpu", 1, 64, "its CPUs" },
-	{ "memfd:", 4, 6,
-	    "guest memory, ring, bell, figures; kernel and initrd of a client" },
-	{ "[eventfd]", 2, 2, "its vCPUs wake it, it wakes control" },
+	{ "memfd:", 4, 36, "memory, ring, bell, figures; page and log a device" },
+	{ "[eventfd]", 2, 256, "its vCPUs wake it, it wakes control; devices" },
 	{ "/dev/null", 3, 3, "stdio" },
 	{ "pipe:", 2, 2, "libevent: signals, of which it has none" },
 	{ "/", 0, 2, "kernel and initrd, to load again at a reset" },

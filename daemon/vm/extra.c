@@ -134,6 +134,8 @@ machine_dev_replace(struct machine *m, unsigned index, int *sock, struct err *e)
 
 	if (index >= m->conf.ndevs || m->extra[index].slot.vio->proxy == NULL)
 		return (err_set(e, EINVAL, "no device %u", index));
+	/* Not yet told, and not of the one that comes now. */
+	atomic_fetch_and(&m->extra[index].events, ~(1u << MACH_DEV_LOST));
 	vcpus_hold(m);
 	rc = virtio_pci_replace(m->dev[BOARD_ROWS + index], sock, e);
 	machine_go(m);

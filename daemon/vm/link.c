@@ -209,6 +209,7 @@ vmlink_dev_event(
 		.what = what,
 		.state = vm->state,
 		.dev = index,
+		.gen = index < VM_DEVS_MAX ? vm->dev[index].gen : 0,
 	};
 
 	if (vm->vmm == NULL)
@@ -241,8 +242,8 @@ send_page(struct vm *vm, enum msg_type type, int fd, uint32_t bytes)
 	peer_send(vm->control, type, 0, &copy, &body, sizeof(body));
 }
 
-static void
-send_dev_page(struct vm *vm, unsigned index)
+void
+vmlink_dev_page(struct vm *vm, unsigned index)
 {
 	struct msg_page_dev body = {
 		.id = vm->spec.id,
@@ -252,6 +253,8 @@ send_dev_page(struct vm *vm, unsigned index)
 	};
 	int copy;
 
+	if (vm->control == NULL)
+		return;
 	if ((copy = fcntl(vm->dev[index].page_fd, F_DUPFD_CLOEXEC, 0)) == -1) {
 		log_warn("page of %s", vm->dev[index].name);
 		return;
@@ -290,7 +293,7 @@ attach_control(struct vm *vm, struct peer *peer)
 	send_page(vm, MSG_PAGE_FIGURES, vm->figures_fd, FIGURES_BYTES);
 	send_page(vm, MSG_BELL_EVENT, vm->console.ring.bell_fd, 0);
 	for (i = 0; i < vm->spec.ndevs; i++)
-		send_dev_page(vm, i);
+		vmlink_dev_page(vm, i);
 	send_attached(vm, peer);
 }
 

@@ -175,6 +175,25 @@ dev_page(struct vm_dev *d, int *fd, struct err *e)
 	return (0);
 }
 
+/*
+ * The page of a process that a later vmd starts, in the place of the former:
+ * who reads there goes on reading.  mmap(2) of our filter maps so or not at all.
+ */
+static int
+dev_page_again(struct vm_dev *d, int *fd, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(*fd, &st) == -1 || st.st_size != DEVPAGE_BYTES)
+		return (err_set(e, EINVAL, "that is no page of a device"));
+	if (mmap(d->page, DEVPAGE_BYTES, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_FIXED, *fd, 0) == MAP_FAILED)
+		return (err_errno(e, "cannot map a device's page"));
+	fd_close(&d->page_fd);
+	d->page_fd = fd_move(fd);
+	return (0);
+}
+
 int
 vmproc_dev(struct vm *vm, const struct msg_vm_dev *b, int *fd, struct err *e)
 {
@@ -183,9 +202,17 @@ vmproc_dev(struct vm *vm, const struct msg_vm_dev *b, int *fd, struct err *e)
 	if (b->index >= vm->spec.ndevs)
 		return (err_set(e, EINVAL, "this VM has %u devices, none is %u",
 		    vm->spec.ndevs, b->index));
+	if (b->what == DEVFD_SOCKET)
+		d->gen = b->gen;
 	if (vm->machine != NULL && b->what == DEVFD_SOCKET)
 		return (machine_dev_replace(vm->machine, b->index, fd, e));
-	if (vm->machine != NULL || (b->what == DEVFD_PAGE && d->page != NULL))
+	if (vm->machine != NULL) {
+		if (dev_page_again(d, fd, e) == -1)
+			return (-1);
+		vmlink_dev_page(vm, b->index);
+		return (0);
+	}
+	if (b->what == DEVFD_PAGE && d->page != NULL)
 		return (err_set(e, EBUSY, "%s has its page", d->name));
 	memcpy(d->name, b->name, sizeof(d->name));
 	d->kind = b->kind;

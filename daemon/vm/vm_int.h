@@ -39,6 +39,7 @@ struct devpage;
 struct vm_dev {
 	char name[DEV_NAME_BYTES]; /* "": not there */
 	uint32_t kind;             /* enum dev_kind */
+	uint32_t gen;              /* of its process: the parent's number */
 	int page_fd, sock;    /* -1: not yet; sock: until the machine has it */
 	struct devpage *page; /* mapped to be read */
 };
@@ -86,6 +87,8 @@ void vmlink_event(struct vm *, enum vm_what, const struct err *);
 /* WHAT_DEV_* of spec.ndevs's index. */
 void vmlink_dev_event(
     struct vm *, enum vm_what, unsigned index, const struct err *);
+/* Its page, to control if there is one. */
+void vmlink_dev_page(struct vm *, unsigned index);
 void vmlink_credit(struct vm *, size_t bytes);
 /* Lines that other threads have logged, or that waited for a link. */
 void vmlink_log_flush(struct vm *);

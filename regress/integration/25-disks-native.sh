@@ -1,0 +1,244 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# Disks of VMs and the processes that serve them: rights, locks, what is shown,
+# and what becomes of a process that dies.  T49, T66, F1.
+. regress/lib/lib.sh
+
+image() {
+	for name; do
+		truncate -s 64M "$T/$name.img"
+	done
+}
+
+# The process of NAME's disk N as status has it; "null" for none.
+disk_pid() {
+	vmctl status -j "$1" | jq -r ".disks[${2:-0}].pid"
+}
+
+disk_is() {
+	[ "$(vmctl status -j "$1" | jq -r ".disks[${3:-0}].state")" = "$2" ]
+}
+
+new_disk_pid() {
+	new=$(disk_pid "$1")
+	[ "$new" != null ] && [ "$new" != "$2" ]
+}
+
+disks_of() {
+	pgrep -f "^vmd: vm/$1/blk" | wc -l
+}
+
+start() {
+	image a b shared
+	{
+		flat a c "disk \"$T/a.img\" serial one" "disk \"$T/b.img\""
+		flat twin c "disk \"$T/a.img\""
+		flat reader c "disk \"$T/shared.img\" readonly"
+		flat other c "disk \"$T/shared.img\" readonly"
+		flat writer c "disk \"$T/shared.img\""
+		flat none c "disk \"$T/none.img\""
+		flat tail c "disk \"$T/a.qcow2\""
+	} | start_vmd
+	vmctl start a
+	watch_open a -a a
+	watch_wait a 20
+}
+
+shown() {
+	vm_says a "blk0 $T/a.img, raw, 64.0M, serial one\$"
+	vm_says a "process $(disk_pid a), vm/a/blk0\$"
+	vm_says a 'flush p50 - p99 -'
+	equal "$(vmctl status -j a | jq -c '.disks | map(.name)')" \
+	    '["blk0","blk1"]'
+	equal "$(vmctl status -jv a | jq '.disks[0].reads_per_s')" 0
+	# One that does not run: what vm.conf says.
+	equal "$(vmctl status -j twin |
+	    jq -c '.disks[0] | [.path, .pid, .state]')" \
+	    "[\"$T/a.img\",null,\"ended\"]"
+}
+
+refused() {
+	vm=$1
+	shift
+	! vmctl start "$vm" "$@" 2>"$T/said" || fail "$vm is not refused"
+}
+
+locked() {
+	refused twin
+	grep "disk $T/a.img is in use by vm a" "$T/said"
+	vm_says twin 'failed: .* in use by vm a'
+	vmctl start reader
+	vmctl start other
+	refused writer
+	grep -E 'in use by vm (reader|other)' "$T/said"
+	vmctl stop -fw reader
+	vmctl stop -fw other
+	# Free again at once.
+	vmctl start writer
+	vmctl stop -fw writer
+	refused none
+	grep "no such file (vmctl create" "$T/said"
+	refused tail
+	grep 'raw images only' "$T/said"
+	# A lock of another program, by its pid.
+	"$B/regress/integration/lock" "$T/shared.img" >"$T/locker" &
+	wait_for 5 grep -q locked "$T/locker"
+	refused writer
+	grep "in use by process $!, lock\$" "$T/said"
+	kill $!
+}
+
+sandboxed() {
+	pid=$(disk_pid a)
+	uid=$(stat -c %u "/proc/$(vm_pid a)")
+	equal "$(stat -c %u "/proc/$pid")" "$uid"
+	wait_for 5 "$B/regress/sandbox/check_live" blk "$pid" "$uid" "$uid" \
+	    vm "$(vm_pid a)" "$uid" "$uid" parent "$(vmd_pid)" 0 0
+}
+
+# Its guest goes on, and another process is there within a second.
+replaced() {
+	vm=$(vm_pid a)
+	for _ in 1 2 3 4; do
+		old=$(disk_pid a)
+		kill -KILL "$old"
+		wait_for 1 new_disk_pid a "$old"
+		watch_more a 5
+	done
+	equal "$(vm_pid a)" "$vm"
+	equal "$(disks_of a)" 2
+	logged 'disk blk0 .*: its process was killed by signal 9'
+	logged 'disk blk0 is served again, by process'
+	equal "$(vmctl status -j a | jq '.disks[0].replaced')" 4
+}
+
+broken_replaced() {
+	new=$(disk_pid a 1)
+	[ "$new" != null ] && [ "$new" != "$1" ]
+}
+
+# Its next system call is one that its filter does not allow.
+broken() {
+	old=$(disk_pid a 1)
+	strace -f -p "$old" -o "$T/strace" -e trace=all \
+	    -e inject=all:error=EPERM:syscall=getppid &
+	wait_for 10 broken_replaced "$old"
+	logged 'disk blk1 .*: its process was killed by seccomp'
+	watch_more a 5
+}
+
+taken_back() {
+	control=$(child_pid control)
+	first=$(disk_pid a)
+	second=$(disk_pid a 1)
+	kill -KILL "$(vmd_pid)"
+	wait_for 10 not alive "$control"
+	alive "$first"
+	# One dies while nobody looks.
+	kill -KILL "$second"
+	run_vmd
+	equal "$(disk_pid a)" "$first"
+	wait_for 5 new_disk_pid a "$second"
+	wait_for 5 disk_is a up 1
+	# This vmd has neither its page nor its image: both are made anew.
+	kill -KILL "$first"
+	wait_for 5 disk_is a up
+	wait_for 5 new_disk_pid a "$first"
+	watch_more a 5
+	equal "$(vmctl status -j a | jq '.disks[0].reads != null')" true
+	refused twin
+	grep "in use by vm a" "$T/said"
+}
+
+# Another file has its name, when it must be opened again.
+changed() {
+	control=$(child_pid control)
+	first=$(disk_pid a)
+	kill -KILL "$(vmd_pid)"
+	wait_for 10 not alive "$control"
+	mv "$T/a.img" "$T/moved.img"
+	image a
+	kill -KILL "$first"
+	run_vmd
+	wait_for 5 vm_is a paused
+	wait_for 5 disk_is a lost
+	vm_says a "paused: disk $T/a.img is not the file any more"
+	! vmctl unpause a 2>"$T/said" || fail 'it goes on'
+	grep 'not the file any more' "$T/said"
+	mv "$T/moved.img" "$T/a.img"
+	vmctl unpause a
+	vm_is a running
+	disk_is a up
+	watch_more a 5
+}
+
+# No process of a VM stays, and its images are free, when stop has said so.
+ended() {
+	vmctl stop -fw a
+	equal "$(disks_of a)" 0
+	vmctl start a
+	kill -STOP "$(disk_pid a)"
+	vmctl stop -fw a
+	equal "$(disks_of a)" 0
+	vmctl start a
+	kill -KILL "$(vm_pid a)"
+	wait_for 5 vm_is a stopped
+	equal "$(disks_of a)" 0
+	vmctl start twin
+	vmctl stop -fw twin
+	# -d is for one run.
+	vmctl start -d "$T/b.img" -d "$T/shared.img" twin
+	equal "$(vmctl status -j twin | jq '.disks | length')" 3
+	equal "$(disks_of twin)" 3
+	vmctl stop -fw twin
+	equal "$(vmctl status -j twin | jq '.disks | length')" 1
+	stop_vmd
+	nothing_left
+}
+
+as() {
+	lib_uid=$1
+	shift
+	setpriv --reuid "$lib_uid" --regid 61000 --clear-groups \
+	    "$T/vmctl" -s "$T/vmd.sock" "$@"
+}
+
+# vmctl start -d: with the rights of who asks, and no others.
+rights() {
+	chmod 755 "$T"
+	cp "$B/vmctl" "$T/vmctl"
+	image hers roots
+	chown 61001 "$T/hers.img"
+	chmod 600 "$T/hers.img" "$T/roots.img"
+	chmod 644 "$T/shared.img"
+	ln -s roots.img "$T/link.img"
+	{
+		echo 'socket owner "0:61000"'
+		flat hers c 'owner 61001'
+	} | start_vmd
+	for image in roots shared link; do
+		! as 61001 start -d "$T/$image.img" hers 2>"$T/said" ||
+		    fail "$image.img is opened"
+		grep -i 'permission denied' "$T/said"
+	done
+	as 61001 start -d "$T/hers.img" hers
+	equal "$(disks_of hers)" 1
+	# Her process dies and is replaced, with her rights again.
+	kill -KILL "$(disk_pid hers)"
+	wait_for 5 disk_is hers up
+	as 61001 stop -fw hers
+	chmod 700 "$T"
+	stop_vmd
+}
+
+check 'a VM with two disks starts' start
+check 'what is shown of them' shown
+check 'T49 two VMs, one image' locked
+check 'S2 T65 T67 their processes are as the table says' sandboxed
+check 'F1 a process that is killed is replaced' replaced
+check 'one that its filter kills, too' broken
+check 'they are taken back by the next vmd' taken_back
+check 'an image that is another file now' changed
+check 'they end with their VM' ended
+check 'T66 the rights of who asks' rights
+finish
