@@ -131,6 +131,7 @@ kvm_vm_close(struct hv_vm *vm)
 	if (vm == NULL)
 		return;
 	kvm_host_free(&vm->host);
+	free(vm->routes);
 	if (vm->fd != -1)
 		close(vm->fd);
 	free(vm);
@@ -150,6 +151,10 @@ kvm_vm_open(struct hv_vm **out, const struct hv_vm_conf *c, struct err *e)
 	vm->fd = -1;
 	vm->ncpus = c->ncpus;
 	vm->pid = getpid();
+	if ((vm->routes = calloc(1, KVM_ROUTES_BYTES)) == NULL) {
+		err_errno(e, "cannot make a VM");
+		goto fail;
+	}
 	if (kvm_host_read(&vm->host, c->kvm_fd, c->ncpus, e) == -1)
 		goto fail;
 	if ((vm->fd = ioctl(c->kvm_fd, KVM_CREATE_VM, 0)) == -1) {
@@ -191,9 +196,9 @@ kvm_msi(struct hv_vm *vm, uint64_t addr, uint32_t data)
 }
 
 static void
-route_pin(struct kvm_routes *r, uint32_t gsi, uint32_t chip, uint32_t pin)
+route_pin(struct kvm_irq_routing *r, uint32_t gsi, uint32_t chip, uint32_t pin)
 {
-	r->entry[r->head.nr++] = (struct kvm_irq_routing_entry){
+	r->entries[r->nr++] = (struct kvm_irq_routing_entry){
 		.gsi = gsi,
 		.type = KVM_IRQ_ROUTING_IRQCHIP,
 		.u.irqchip = { .irqchip = chip, .pin = pin },
@@ -202,7 +207,7 @@ route_pin(struct kvm_routes *r, uint32_t gsi, uint32_t chip, uint32_t pin)
 
 /* KVM_SET_GSI_ROUTING [4.51] takes the place of all: the default ones too. */
 static void
-route_pins(struct kvm_routes *r)
+route_pins(struct kvm_irq_routing *r)
 {
 	uint32_t i;
 
@@ -219,24 +224,24 @@ route_pins(struct kvm_routes *r)
 static int
 kvm_routes(struct hv_vm *vm, const struct hv_route *route, unsigned n)
 {
-	struct kvm_routes *r = &vm->routes;
+	struct kvm_irq_routing *r = vm->routes;
 	unsigned i;
 
 	if (n > HV_ROUTES_MAX) {
 		errno = E2BIG;
 		return (-1);
 	}
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, KVM_ROUTES_BYTES);
 	route_pins(r);
 	for (i = 0; i < n; i++)
-		r->entry[r->head.nr++] = (struct kvm_irq_routing_entry){
+		r->entries[r->nr++] = (struct kvm_irq_routing_entry){
 			.gsi = route[i].gsi,
 			.type = KVM_IRQ_ROUTING_MSI,
 			.u.msi = { .address_lo = (uint32_t)route[i].addr,
 			    .address_hi = (uint32_t)(route[i].addr >> 32),
 			    .data = route[i].data },
 		};
-	return (ioctl(vm->fd, KVM_SET_GSI_ROUTING, &r->head));
+	return (ioctl(vm->fd, KVM_SET_GSI_ROUTING, r));
 }
 
 static int

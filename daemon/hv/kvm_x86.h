@@ -48,10 +48,10 @@ struct kvm_cpu_state { /* a vCPU as it was at mark() */
 /* The irqchip's own routes: 24 pins of the IOAPIC, 16 of the PICs. */
 #define KVM_PIN_ROUTES (24 + 16)
 
-struct kvm_routes {
-	struct kvm_irq_routing head;
-	struct kvm_irq_routing_entry entry[KVM_PIN_ROUTES + HV_ROUTES_MAX];
-};
+#define KVM_ROUTES_BYTES                                                       \
+	(sizeof(struct kvm_irq_routing) +                                      \
+	    (KVM_PIN_ROUTES + HV_ROUTES_MAX) *                                 \
+		sizeof(struct kvm_irq_routing_entry))
 
 struct hv_vm {
 	int fd;
@@ -60,8 +60,8 @@ struct hv_vm {
 	struct kvm_host host;
 	struct hv_vcpu *vcpu[KVM_VCPUS];
 	struct kvm_chips chips;
-	struct kvm_clock_data held; /* while paused */
-	struct kvm_routes routes;   /* main thread only */
+	struct kvm_clock_data held;     /* while paused */
+	struct kvm_irq_routing *routes; /* main thread only */
 	atomic_bool cpuid_logged, msr_logged;
 };
 

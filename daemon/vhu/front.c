@@ -35,9 +35,10 @@ vhu_front_close(struct vhu_front *f)
 
 /* The answer to what was just sent: nothing else may come. */
 static int
-answer(struct vhu_front *f, uint32_t request, struct vhu_msg *r, struct err *e)
+answer(struct vhu_front *f, const struct vhu_row *row, struct vhu_msg *r,
+    struct err *e)
 {
-	const char *name = vhu_row(request)->name;
+	const char *name = row->name;
 	int got;
 
 	if ((got = FRONT_RECV(f->sock, r, e)) == -1)
@@ -47,7 +48,7 @@ answer(struct vhu_front *f, uint32_t request, struct vhu_msg *r, struct err *e)
 		    "%s: the device's process closed its "
 		    "socket",
 		    name));
-	if (r->request == request && r->flags & VHU_REPLY)
+	if (r->request == row->request && r->flags & VHU_REPLY)
 		return (0);
 	vhu_msg_close(r);
 	return (err_set(e, EPROTO, "%s: answered with %s %u", name,
@@ -73,7 +74,7 @@ ask(struct vhu_front *f, struct vhu_msg *m, struct err *e)
 	if (FRONT_SEND(f->sock, m, e) == -1)
 		return (err_prefix(e, "%s", row->name));
 	if (row->reply_max > 0 || ack) {
-		if (answer(f, m->request, &r, e) == -1)
+		if (answer(f, row, &r, e) == -1)
 			return (-1);
 		if (ack && r.body.u64 != 0)
 			return (err_set(e, EPROTO,
