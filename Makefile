@@ -118,7 +118,7 @@ TOOLS	:= $(B)/regress/lab/kvmprobe
 $(TOOLS): $(B)/%: $(B)/%.o
 	$(CC) $(ALLLD) -o $@ $^
 # Tools that need what the tests have.
-RTOOLS	:= $(patsubst %.c,$(B)/%,$(wildcard regress/bench/*.c)) \
+RTOOLS	:= $(patsubst %.c,$(B)/%,$(wildcard regress/bench/*.c regress/tools/*.c)) \
 	   $(B)/regress/tui/fakevmd $(B)/regress/tui/grid_svg \
 	   $(B)/regress/integration/watch $(B)/regress/integration/lock
 $(RTOOLS): $(B)/%: $(B)/%.o $(B)/libregress.a $(LIBS)

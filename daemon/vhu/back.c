@@ -77,9 +77,10 @@ vhu_back_open(struct vhu_back *b, const struct vio_conf *conf, struct err *e)
 	const struct vio_ops *ops = b->vio.ops;
 
 	b->page = conf->page;
+	b->opened = true; /* as far as close() is concerned */
 	if (ops->open != NULL && ops->open(&b->vio, conf, e) == -1)
 		return (-1);
-	b->opened = true;
+	b->ready = true;
 	atomic_store(&b->page->state, DEVP_RUNS);
 	if (b->vio.nqueues == 0 || b->vio.nqueues > b->nthreads)
 		return (err_set(e, EINVAL, "%s: %u queues, room for %u",
@@ -398,7 +399,7 @@ vhu_back_hangup(struct vhu_back *b, struct err *e)
 		q->enabled = q->have_addr = false;
 		q->size = q->base = 0;
 	}
-	if (b->opened && b->vio.ops->reset != NULL)
+	if (b->ready && b->vio.ops->reset != NULL)
 		b->vio.ops->reset(&b->vio);
 	b->vio.features = 0;
 	b->protocol = 0;

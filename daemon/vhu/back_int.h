@@ -47,7 +47,7 @@ struct vhu_back {
 	uint64_t timer_ns; /* thread of queue 0, or main when it stands */
 	struct backq q[VIO_QUEUES_MAX];
 	unsigned nthreads;
-	bool opened;
+	bool opened, ready; /* close() is due; open() went well */
 	/* Main thread only. */
 	uint64_t protocol; /* features negotiated */
 	uint8_t status;

@@ -2,14 +2,18 @@
 /* A front end of vhost-user for tests: see fakefront.h. */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/vhu/devproc.h"
 #include "regress/lib/fakefront.h"
 #include "regress/lib/tap.h"
 #include "shared/fd.h"
@@ -74,11 +78,9 @@ queue_fds_close(struct ff_queue *q)
 	fd_close(&q->err);
 }
 
-void
-ff_open(struct fakefront *f, const struct vio_ops *ops, unsigned nqueues,
-    int *fd, unsigned nfds)
+static void
+world(struct fakefront *f, unsigned nqueues)
 {
-	struct vio_conf vc = { .conf = &f->conf, .fd = fd, .nfds = nfds };
 	struct err e;
 	void *map;
 	unsigned i;
@@ -90,15 +92,76 @@ ff_open(struct fakefront *f, const struct vio_ops *ops, unsigned nqueues,
 	f->page_fd = memfd_sealed_map(
 	    "page", DEVPAGE_BYTES, F_SEAL_SHRINK | F_SEAL_GROW, &map);
 	need(f->page_fd != -1, "page");
-	f->page = vc.page = map;
+	f->page = map;
 	f->page->conf = f->conf;
+	f->sock = f->back_sock = -1;
 	for (i = 0; i < FF_QUEUES; i++)
 		f->q[i].kick = f->q[i].call = f->q[i].err = -1;
+}
+
+void
+ff_open(struct fakefront *f, const struct vio_ops *ops, unsigned nqueues,
+    int *fd, unsigned nfds)
+{
+	struct vio_conf vc = { .conf = &f->conf, .fd = fd, .nfds = nfds };
+	struct err e;
+
+	world(f, nqueues);
+	vc.page = f->page;
 	f->b = vhu_back_new(ops, nqueues, &e);
 	need(f->b != NULL, "back end");
-	if (vhu_back_open(f->b, &vc, &e) == -1)
+	if (vhu_back_prepare(f->b, &vc, &e) == -1 ||
+	    vhu_back_open(f->b, &vc, &e) == -1)
 		tap_fail(__FILE__, __LINE__, "open: %s", e.text);
 	ff_connect(f);
+}
+
+void
+ff_open_process(struct fakefront *f, unsigned nqueues)
+{
+	world(f, nqueues);
+}
+
+void
+ff_spawn(struct fakefront *f, const struct vio_ops *ops,
+    const struct sandbox_filter *filter, int *fd, unsigned nfds)
+{
+	struct vio_conf vc = {
+		.conf = &f->conf,
+		.page = f->page,
+		.fd = fd,
+		.nfds = nfds,
+	};
+	int sv[2];
+
+	need(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == 0,
+	    "socketpair");
+	fflush(stdout);
+	f->pid = fork();
+	need(f->pid != -1, "fork");
+	if (f->pid == 0) {
+		close(sv[0]);
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		_exit(devproc_serve(ops, filter, &vc, sv[1], &f->why) == 0 ? 0
+									   : 1);
+	}
+	close(sv[1]);
+	f->sock = sv[0];
+}
+
+int
+ff_reap(struct fakefront *f, int sig)
+{
+	int status = 0;
+
+	if (f->pid == 0)
+		return (0);
+	if (sig != 0)
+		kill(f->pid, sig);
+	fd_close(&f->sock);
+	need(waitpid(f->pid, &status, 0) == f->pid, "waitpid");
+	f->pid = 0;
+	return (status);
 }
 
 void
@@ -106,7 +169,9 @@ ff_close(struct fakefront *f)
 {
 	unsigned i;
 
-	ff_hangup(f);
+	if (f->b != NULL)
+		ff_hangup(f);
+	ff_reap(f, SIGKILL);
 	vhu_back_free(f->b);
 	for (i = 0; i < FF_QUEUES; i++)
 		queue_fds_close(&f->q[i]);

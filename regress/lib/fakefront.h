@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "daemon/proc/sandbox.h"
 #include "daemon/vhu/back.h"
 #include "shared/devpage.h"
 
@@ -37,6 +38,7 @@ struct fakefront {
 	int sock, back_sock;
 	int served; /* of vhu_back_serve(), once it ended */
 	struct err why;
+	pid_t pid; /* ff_spawn() */
 	struct ff_queue q[FF_QUEUES];
 };
 
@@ -44,6 +46,15 @@ struct fakefront {
 void ff_open(struct fakefront *, const struct vio_ops *, unsigned nqueues,
     int *fd, unsigned nfds);
 void ff_close(struct fakefront *);
+/*
+ * The same with the back end in a process of its own, under its filter: first
+ * all else, then (again and again) the process.  From one thread only.
+ */
+void ff_open_process(struct fakefront *, unsigned nqueues);
+void ff_spawn(struct fakefront *, const struct vio_ops *,
+    const struct sandbox_filter *, int *fd, unsigned nfds);
+/* Send it sig (0: none), hang up; what waitpid(2) says of it. */
+int ff_reap(struct fakefront *, int sig);
 /* Another connection to the same back end, after the last one's end. */
 void ff_hangup(struct fakefront *);
 void ff_connect(struct fakefront *);
