@@ -656,6 +656,33 @@ no_status(void)
 	bg_close(&g);
 }
 
+/* More room than a status needs: the last byte is it, one byte is written. */
+static void
+wide_status(void)
+{
+	struct bg_conf c = { 0 };
+	struct bg_buf b[3] = { { BG_HEAD, 16, false }, { BG_DATA, 512, false },
+		{ BG_HEAD + 64, 100, true } };
+	uint32_t id_, n;
+	unsigned i;
+	uint8_t *p;
+
+	bg_open(&g, &c);
+	p = bg_ptr(&g, BG_HEAD);
+	memset(p, 0, 64);
+	memset(p + 64, 0x33, 101);
+	p[0] = BLK_T_OUT;
+	bg_put(&g, 0, b, 3);
+	bg_kick(&g, 0);
+	CHECK(bg_used(&g, 0, &id_, &n) && n == 1);
+	for (i = 0; i < 99 && p[64 + i] == 0x33; i++)
+		;
+	CHECK_EQ(i, 99);
+	CHECK_EQ(p[64 + 99], BLK_S_OK);
+	CHECK_EQ(p[64 + 100], 0x33);
+	bg_close(&g);
+}
+
 /* A broken ring asks for a reset, after what came before it is done. */
 static void
 broken_ring(void)
@@ -694,6 +721,7 @@ static const struct tap_case cases[] = {
 	{ "T19 blk: unknown types", unknown_types },
 	{ "T03 T04 blk: length of the header", headers },
 	{ "blk: no room for a status", no_status },
+	{ "T16 blk: more room than a status needs", wide_status },
 	{ "blk: a broken ring behind good requests", broken_ring },
 };
 TAP_MAIN(cases)

@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -443,6 +446,70 @@ flush_together(void)
 	bg_close(&g);
 }
 
+/* One that was under way when it came is not its own. */
+static _Atomic int late_tid;
+
+static int
+count_flush(struct disk *d)
+{
+	(void)d;
+	slow.calls++;
+	return (0);
+}
+
+static void *
+late_main(void *arg)
+{
+	atomic_store(&late_tid, gettid());
+	*(int *)arg = disk_flush(&bg_blk(&g)->disk);
+	return (NULL);
+}
+
+static bool
+sleeps(int tid)
+{
+	char path[64], line[256] = "", state = '?';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	if ((f = fopen(path, "r")) == NULL)
+		return (false);
+	if (fgets(line, sizeof(line), f) != NULL && strrchr(line, ')') != NULL)
+		state = strrchr(line, ')')[2];
+	fclose(f);
+	return (state == 'S');
+}
+
+static void
+flush_late(void)
+{
+	struct disk_ops ops = disk_raw;
+	struct bg_conf c = { 0 };
+	struct disk_flusher *f;
+	pthread_t t;
+	int ret = -1;
+
+	bg_open(&g, &c);
+	ops.flush = count_flush;
+	bg_blk(&g)->disk.ops = &ops;
+	f = &bg_blk(&g)->disk.flusher;
+	slow.calls = 0;
+	f->begun = 1; /* as if another thread were in it */
+	pthread_create(&t, NULL, late_main, &ret);
+	while (atomic_load(&late_tid) == 0 || !sleeps(late_tid))
+		sched_yield();
+	CHECK_EQ(slow.calls, 0);
+	pthread_mutex_lock(&f->mtx);
+	f->ended = 1;
+	pthread_cond_broadcast(&f->done);
+	pthread_mutex_unlock(&f->mtx);
+	pthread_join(t, NULL);
+	CHECK_EQ(ret, 0);
+	CHECK_EQ(slow.calls, 1);
+	bg_blk(&g)->disk.ops = &disk_raw;
+	bg_close(&g);
+}
+
 /* ---- The image ---------------------------------------------------------------------- */
 
 /* T50: it shrinks; what is left serves, what is gone is an error. */
@@ -604,6 +671,7 @@ static const struct tap_case cases[] = {
 	{ "blk: flushes of a kick are one", flush_many },
 	{ "blk: without flush, writes are stable", stable_writes },
 	{ "blk: flushes of many threads", flush_together },
+	{ "blk: a flush that came late", flush_late },
 	{ "T50 blk: the image shrinks", shrunk },
 	{ "blk: direct I/O of any buffers", direct },
 	{ "blk: direct I/O of parts of blocks", direct_blocks },
