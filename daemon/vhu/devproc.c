@@ -5,6 +5,7 @@
  * vhost-user with it, and its words are in its page.
  * Runs in: device processes.  Trusts: the parent's part of its page.
  */
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -59,6 +60,8 @@ devproc_run(const struct proc_start *ps)
 
 	for (i = 0; i < n; i++)
 		fd[i] = PROC_IMAGE_FD + (int)i;
+	/* A limit of file sizes is a write's error, not the end. */
+	signal(SIGXFSZ, SIG_IGN);
 	if ((vc.page = page_map()) == NULL)
 		return (1); /* and no place to say so */
 	if (devpage_conf_get(vc.page, &conf, &e) == -1) {

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/disk/raw_int.h"
@@ -542,6 +544,28 @@ shrunk(void)
 	shrinks(true);
 }
 
+/* A limit of file sizes is an error, where the signal is ignored. */
+static void
+file_limit(void)
+{
+	struct rlimit was, now;
+	struct bg_conf c = { 0 };
+
+	bg_open(&g, &c);
+	getrlimit(RLIMIT_FSIZE, &was);
+	now = was;
+	now.rlim_cur = 8192;
+	signal(SIGXFSZ, SIG_IGN);
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &now), 0);
+	CHECK_EQ(bg_do(&g, BLK_T_OUT, 15, BG_DATA, 512, NULL), BLK_S_OK);
+	CHECK_EQ(bg_do(&g, BLK_T_OUT, 16, BG_DATA, 512, NULL), BLK_S_IOERR);
+	CHECK_EQ(bg_do(&g, BLK_T_OUT, 12, BG_DATA, 4096, NULL), BLK_S_IOERR);
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &was), 0);
+	CHECK_EQ(bg_do(&g, BLK_T_OUT, 16, BG_DATA, 512, NULL), BLK_S_OK);
+	signal(SIGXFSZ, SIG_DFL);
+	bg_close(&g);
+}
+
 /* ---- Direct I/O ---------------------------------------------------------------------- */
 
 static struct raw *
@@ -673,6 +697,7 @@ static const struct tap_case cases[] = {
 	{ "blk: flushes of many threads", flush_together },
 	{ "blk: a flush that came late", flush_late },
 	{ "T50 blk: the image shrinks", shrunk },
+	{ "blk: a limit of file sizes", file_limit },
 	{ "blk: direct I/O of any buffers", direct },
 	{ "blk: direct I/O of parts of blocks", direct_blocks },
 	{ "blk: direct I/O that is refused", direct_einval },
