@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/dev/pci.h"
@@ -296,7 +295,7 @@ dies(void)
 	hard = true;
 	put("!full");
 	UNTIL(g.f.dev_events[MACH_DEV_STUCK] == 1);
-	shutdown(t.end, SHUT_RDWR);
+	backthread_kill(&t);
 	UNTIL(g.f.dev_events[MACH_DEV_LOST] == 1);
 	CHECK(!vio_proxy_there(&((struct vpci *)g.dev->state)->vio));
 	CHECK_EQ(backthread_join(&t), 0);
@@ -325,7 +324,7 @@ reset_while_gone(void)
 	up();
 	fg_up(&g, OFFERED, 64);
 	copies("before");
-	shutdown(t.end, SHUT_RDWR);
+	backthread_kill(&t);
 	UNTIL(g.f.dev_events[MACH_DEV_LOST] == 1);
 	CHECK_EQ(backthread_join(&t), 0);
 	fg_out(&g, FG_STATUS, 0);

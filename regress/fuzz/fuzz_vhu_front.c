@@ -187,8 +187,11 @@ setup(void)
 	strcpy(page.conf.serial, "tag");
 	if (mem_open(&mem, "fuzz", 1 << 20, false, &e) == -1)
 		abort();
-	device_make(&blk, &vio_proxy_blk);
-	device_make(&fs, &vio_proxy_fs);
+	device_make(&blk, vio_proxy_ops(DEV_BLK));
+	blk.ops->close(&blk);
+	free(blk.state);
+	device_make(&blk, vio_proxy_ops(DEV_BLK));
+	device_make(&fs, vio_proxy_ops(DEV_FS));
 }
 
 static void

@@ -23,7 +23,7 @@ serve(void *arg)
 	struct backthread *t = arg;
 
 	t->rc = vhu_back_serve(t->b, t->end, &t->why);
-	fd_close(&t->end);
+	shutdown(t->end, SHUT_RDWR);
 	return (NULL);
 }
 
@@ -106,10 +106,17 @@ backthread_open(struct backthread *t, const struct vio_ops *ops,
 	};
 }
 
+void
+backthread_kill(struct backthread *t)
+{
+	shutdown(t->end, SHUT_RDWR);
+}
+
 int
 backthread_join(struct backthread *t)
 {
 	pthread_join(t->thread, NULL);
+	fd_close(&t->end);
 	return (t->rc);
 }
 

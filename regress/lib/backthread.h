@@ -30,6 +30,8 @@ struct backthread {
 /* conf: NULL for one that needs none; fd: its images.  Aborts if it cannot. */
 void backthread_open(struct backthread *, const struct vio_ops *,
     const struct devpage_conf *, int *fd, unsigned nfds);
+/* As if it died: its front end reads the end. */
+void backthread_kill(struct backthread *);
 /* After the front end has gone: waits, returns vhu_back_serve()'s word. */
 int backthread_join(struct backthread *);
 /* Serve again, from a new socket. */

@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/dev/virtio_pci.h"
@@ -402,7 +401,7 @@ t_replace(void)
 		request(&r);
 		fake_go(&r.fake, 1);
 		UNTIL(&r, r.told[MACH_DEV_STUCK] == round);
-		shutdown(r.t.end, SHUT_RDWR);
+		backthread_kill(&r.t);
 		UNTIL(&r, r.told[MACH_DEV_LOST] == round);
 		(void)backthread_join(&r.t);
 		hard = false;
@@ -476,7 +475,7 @@ t_race(void)
 			machine_unpause(m);
 		}
 		if (round == 40) {
-			shutdown(r.t.end, SHUT_RDWR);
+			backthread_kill(&r.t);
 			(void)backthread_join(&r.t);
 			backthread_again(&r.t);
 			CHECK_EQ(machine_dev_replace(m, 0, &r.t.sock, &e), 0);

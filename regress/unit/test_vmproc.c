@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "daemon/proc/proc.h"
+#include "regress/lib/backthread.h"
 #include "regress/lib/fakekernel.h"
 #include "regress/lib/tap.h"
 #include "shared/fd.h"
@@ -137,6 +139,7 @@ static const struct msg_handler from_vm[] = {
 	{ MSG_PAGE_BELL, on_any },
 	{ MSG_PAGE_FIGURES, on_any },
 	{ MSG_BELL_EVENT, on_any },
+	{ MSG_PAGE_DEV, on_any },
 	{ MSG_SAMPLED, on_any },
 	{ MSG_CONS_INPUT_CREDIT, on_any },
 };
@@ -689,6 +692,122 @@ t_bad_starts(void)
 	CHECK_EQ(rig_close(&r), 1);
 }
 
+static int
+guest_fd(const char *name)
+{
+	const char *dir = getenv("B");
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/regress/guests/%s",
+	    dir != NULL ? dir : "build", name);
+	return (open(path, O_RDONLY | O_CLOEXEC));
+}
+
+static void
+send_dev(struct rig *r, enum dev_fd what, int *fd, uint32_t reqno)
+{
+	struct msg_vm_dev m = {
+		.id = ID, .kind = DEV_BLK, .what = what, .name = "blk0"
+	};
+
+	CHECK_EQ(
+	    peer_send(r->vmm.peer, MSG_VM_DEV, reqno, fd, &m, sizeof(m)), 0);
+}
+
+static int
+page_fd(const struct devpage_conf *conf)
+{
+	struct devpage *page;
+	void *p;
+	int fd;
+
+	fd = memfd_sealed_map(
+	    "page", DEVPAGE_BYTES, F_SEAL_SHRINK | F_SEAL_GROW, &p);
+	page = p;
+	page->conf = *conf;
+	munmap(p, DEVPAGE_BYTES);
+	return (fd);
+}
+
+/* Until its guest has written and flushed: no message tells. */
+static void
+flushed(struct rig *r, struct backthread *t)
+{
+	while (atomic_load(&t->page.flushes) < 4 ||
+	    atomic_load(&t->page.inflight) != 0) {
+		event_base_loop(r->base, EVLOOP_NONBLOCK);
+		(void)poll(NULL, 0, 1);
+	}
+}
+
+/*
+ * A disk that another process serves, four CPUs on it, with the filters on:
+ * set up, held, lost, replaced, and from the start again.
+ */
+static void
+t_device(void)
+{
+	static struct rig r;
+	static struct backthread t;
+	struct msg_vm_spec spec = {
+		.id = ID,
+		.uid = 60000,
+		.ncpus = 4,
+		.console_bytes = RING_MIN_BYTES,
+		.mem_bytes = 16 << 20,
+		.grace_ms = 30000,
+		.ndevs = 1,
+		.name = "t",
+	};
+	struct devpage_conf conf = {
+		.magic = DEVPAGE_MAGIC,
+		.kind = DEV_BLK,
+		.nqueues = 4,
+		.serial = "flat guest",
+	};
+	int fd;
+
+	if (!is_root() || !rig_spawn(&r))
+		return;
+	fd = memfd_create("disk", MFD_CLOEXEC);
+	CHECK_EQ(ftruncate(fd, 1 << 20), 0);
+	backthread_open(&t, &vio_blk, &conf, &fd, 1);
+	CHECK_EQ(
+	    peer_send(r.vmm.peer, MSG_VM_NEW, 0, NULL, &spec, sizeof(spec)), 0);
+	send_fd(&r, VMFD_KVM, open("/dev/kvm", O_RDWR | O_CLOEXEC));
+	send_fd(&r, VMFD_KERNEL, guest_fd("blk.elf"));
+	fd = page_fd(&conf);
+	send_dev(&r, DEVFD_PAGE, &fd, 0);
+	send_dev(&r, DEVFD_SOCKET, &t.sock, 0);
+	send_go(&r, 0);
+	UNTIL(&r, r.vmm.got[MSG_VM_EVENT] > 0 || r.vmm.peer == NULL);
+	CHECK_MSG(r.vmm.event.what == WHAT_STEPS, "%s", r.vmm.event.why.text);
+	flushed(&r, &t);
+	attach_control(&r);
+	CHECK_EQ(r.control.got[MSG_PAGE_DEV], 1);
+	op(&r, OP_PAUSE, 0, 6);
+	UNTIL(&r, r.vmm.got[MSG_OK] == 1);
+	op(&r, OP_UNPAUSE, 0, 7);
+	UNTIL(&r, r.vmm.got[MSG_OK] == 2);
+	backthread_kill(&t);
+	UNTIL(&r, r.vmm.event.what == WHAT_DEV_LOST);
+	CHECK_EQ(r.vmm.event.dev, 0);
+	CHECK(r.vmm.event.why.text[0] != '\0');
+	(void)backthread_join(&t);
+	backthread_again(&t);
+	send_dev(&r, DEVFD_SOCKET, &t.sock, 8);
+	UNTIL(&r, r.vmm.event.what == WHAT_DEV_OK);
+	UNTIL(&r, r.vmm.got[MSG_OK] == 3);
+	atomic_store(&t.page.flushes, 0);
+	op(&r, OP_RESET, 0, 9);
+	flushed(&r, &t);
+	CHECK_EQ(r.vmm.got[MSG_ERR], 0);
+	op(&r, OP_KILL, 0, 10);
+	CHECK_EQ(rig_close(&r), 0);
+	(void)backthread_join(&t);
+	vhu_back_free(t.b);
+}
+
 static const struct tap_case cases[] = {
 	{ "vmproc: start, console, keys, figures, power-off", t_console },
 	{ "vmproc: pause, unpause, reset, triple fault, stop", t_ops },
@@ -697,6 +816,7 @@ static const struct tap_case cases[] = {
 	{ "T63 vmproc: links break, the guest runs on, is taken back",
 	    t_links },
 	{ "T64 vmproc: silent and broken callers", t_callers },
+	{ "vmproc: a disk of another process, lost and replaced", t_device },
 	{ "vmproc: every thread has its filter", t_filters },
 	{ "vmproc: starts that fail say why", t_bad_starts },
 };
