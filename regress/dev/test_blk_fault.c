@@ -10,7 +10,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -309,6 +311,52 @@ stuck_nobody(void)
 	CHECK_EQ(bg_do(&g, BLK_T_OUT, 0, BG_DATA, 512, NULL), BLK_S_IOERR);
 	CHECK_EQ(g.stucks, 0);
 	bg_close(&g);
+}
+
+/* 64 KiB of file system under a disk of 1 MiB; then there is more. */
+static void
+full_really(bool aio)
+{
+	char dir[] = "/tmp/vmd-full.XXXXXX";
+	struct bg_conf c = { .dir = dir, .aio = aio, .log = true };
+	unsigned i, kicks;
+
+	REQUIRE(mkdtemp(dir) != NULL);
+	REQUIRE(mount("full", dir, "tmpfs", 0, "size=64k") == 0);
+	bg_open(&g, &c);
+	for (kicks = 0; g.stucks == 0 && kicks < 32; kicks++)
+		for (i = 0; i <= N; i++)
+			if (i < N)
+				bg_ask(&g, 0, i, BLK_T_OUT, (kicks * N + i) * 8,
+				    BG_DATA, 4096);
+			else
+				bg_kick(&g, 0);
+	CHECK_EQ(kicks, 3);
+	CHECK_EQ(used(), 16);
+	CHECK_EQ(g.stucks, 1);
+	CHECK_EQ(g.stuck.code, ENOSPC);
+	CHECK_EQ(g.page.errors, 0);
+	CHECK_EQ(mount("full", dir, "tmpfs", MS_REMOUNT, "size=2m"), 0);
+	CHECK_EQ(bg_restart(&g, 0), 0);
+	CHECK_EQ(used(), N);
+	for (i = 0; i < N; i++)
+		CHECK_EQ(bg_status(&g, i), BLK_S_OK);
+	bg_close(&g);
+	CHECK_EQ(umount(dir), 0);
+	CHECK_EQ(rmdir(dir), 0);
+}
+
+static void
+full(void)
+{
+	if (unshare(CLONE_NEWNS) == -1 &&
+	    unshare(CLONE_NEWNS | CLONE_NEWUSER) == -1) {
+		tap_skip("no mounts of its own here");
+		return;
+	}
+	REQUIRE(mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	full_really(false);
+	full_really(true);
 }
 
 /* ---- Flush ----------------------------------------------------------------------- */
@@ -689,6 +737,7 @@ static const struct tap_case cases[] = {
 	{ "blk: an error at the nth request", errors },
 	{ "blk: io_submit takes less", submit_short },
 	{ "blk: a full host, and room again", stuck },
+	{ "blk: a file system that is full", full },
 	{ "blk: stuck again and again", stuck_again },
 	{ "blk: stuck without a log", stuck_nobody },
 	{ "blk: a failed flush is not forgotten", flush_failed },
