@@ -12,6 +12,7 @@
 #define SLOT 2
 #define VEC_MSI 0x30
 #define NO_VECTOR 0xffff
+#define ANY (~0u) /* length of a used element */
 #define CPUS 4
 #define SIZE 16 /* descriptors of a queue */
 #define BATCH 4 /* requests of three each */
@@ -245,7 +246,7 @@ check_used(struct queue *q, unsigned n, uint32_t len, uint8_t want)
 		wrong(elem[0] % 3 != 0 || elem[0] / 3 >= n ||
 		    (was >> elem[0] / 3 & 1));
 		was |= 1u << elem[0] / 3;
-		wrong(elem[1] != len);
+		wrong(len != ANY && elem[1] != len);
 		wrong(((volatile uint8_t *)q->status)[elem[0] / 3] != want);
 	}
 }
@@ -256,12 +257,17 @@ one(uint32_t type, uint64_t sector, uint32_t len, uint8_t want, uint32_t used,
 {
 	struct queue *q;
 	unsigned before;
+	bool came;
 
 	q = &queue[0];
 	before = nmsi;
 	ask(q, 0, type, sector, len);
 	kick(q, 1);
-	report(wait_for(&nmsi, before + 1), what);
+	/* QEMU's back end begins with an interrupt about nothing. */
+	do
+		came = wait_for(&nmsi, ++before);
+	while (came && used_idx(q) == q->seen);
+	report(came, what);
 	report_eq(used_idx(q), (uint16_t)(q->seen + 1), what);
 	check_used(q, 1, used, want);
 	report_eq(nwrong, 0, what);
@@ -352,9 +358,13 @@ cpus_open(void)
 	}
 }
 
+/* Of a device that is not ours ("foreign"), lengths of errors are its own. */
 void
 guest(void)
 {
+	bool foreign;
+
+	foreign = *start_cmdline() == 'f';
 	report_eq(cfg(0), 0x10421af4, "blk in slot 2");
 	find();
 	report(
@@ -374,11 +384,13 @@ guest(void)
 	pic_open(0);
 	driver();
 	one(GET_ID, 0, 20, 0, 21, "serial number");
-	report(mem_eq(queue[0].data[0], "flat guest\0\0\0\0\0\0\0\0\0\0", 20),
-	    "what it says");
-	one(IN, 2048, 512, 1, 1, "a read past the end");
-	one(OUT, ~0ull, 512, 1, 1, "a write far past it");
-	one(2, 0, 512, 2, 1, "a SCSI command");
+	if (!foreign)
+		report(mem_eq(queue[0].data[0],
+			   "flat guest\0\0\0\0\0\0\0\0\0\0", 20),
+		    "what it says");
+	one(IN, 2048, 512, 1, foreign ? ANY : 1, "a read past the end");
+	one(OUT, ~0ull, 512, 1, foreign ? ANY : 1, "a write far past it");
+	one(2, 0, 512, 2, foreign ? ANY : 1, "a SCSI command");
 	cpus_open();
 	go = 1;
 	work(0);

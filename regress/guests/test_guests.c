@@ -25,7 +25,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,6 +69,7 @@ struct run {
 	struct devpage page; /* of a device that is served here */
 	struct devpage_conf page_conf;
 	int disk_fd;
+	pid_t qsd;
 	struct machine_dev_conf dev;
 	char answers[INI_WORD], *next;
 	unsigned long nkeys, keys; /* sent, to be sent */
@@ -406,9 +410,57 @@ disk_fd(struct run *r, struct err *e)
 	return (0);
 }
 
+/* QEMU's daemon of disks: r->disk_fd on a socket that we listen on for it. */
+static int
+qsd_spawn(struct run *r, int sock)
+{
+	char node[128], export[256];
+
+	snprintf(node, sizeof(node),
+	    "driver=file,node-name=d,filename=/proc/self/fd/%d", r->disk_fd);
+	snprintf(export, sizeof(export),
+	    "type=vhost-user-blk,id=e,node-name=d,writable=on,num-queues=4,"
+	    "addr.type=fd,addr.str=%d",
+	    sock);
+	if ((r->qsd = fork()) != 0)
+		return (r->qsd == -1 ? -1 : 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fcntl(sock, F_SETFD, 0);
+	fcntl(r->disk_fd, F_SETFD, 0);
+	execlp("qemu-storage-daemon", "qemu-storage-daemon", "--blockdev", node,
+	    "--export", export, (char *)NULL);
+	_exit(127);
+}
+
+static int
+qsd_open(struct run *r, struct err *e)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval limit = { .tv_sec = 20 };
+	socklen_t len = sizeof(sun);
+	int l, s;
+
+	l = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* An address of the kernel's own choice: unix(7), autobind. */
+	if (l == -1 || s == -1 ||
+	    bind(l, (struct sockaddr *)&sun, sizeof(sa_family_t)) == -1 ||
+	    listen(l, 1) == -1 ||
+	    getsockname(l, (struct sockaddr *)&sun, &len) == -1 ||
+	    connect(s, (struct sockaddr *)&sun, len) == -1 ||
+	    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
+		-1 ||
+	    qsd_spawn(r, l) == -1)
+		return (err_errno(e, "qemu-storage-daemon"));
+	close(l);
+	close(r->disk_fd);
+	r->disk_fd = s; /* the only fd of the proxy */
+	return (0);
+}
+
 /*
- * "blk here", "rng there": a device in slot 2, served by this thread or by our
- * vhost-user back end.
+ * "blk here", "rng there", "blk qsd": a device in slot 2, served by this
+ * thread, by our vhost-user back end, or by QEMU's.
  */
 static int
 run_device(struct run *r, struct machine_conf *mc, struct err *e)
@@ -437,6 +489,11 @@ run_device(struct run *r, struct machine_conf *mc, struct err *e)
 		    r->back, ops, &r->page_conf, &r->disk_fd, r->disk_fd != -1);
 		r->dev.vio = &r->back->proxy;
 		r->dev.conf = r->back->vio;
+	}
+	if (strstr(what, "qsd") != NULL) {
+		if (qsd_open(r, e) == -1)
+			return (-1);
+		r->dev.vio = &vio_proxy_blk;
 	}
 	mc->devs = &r->dev;
 	mc->ndevs = 1;
@@ -486,6 +543,10 @@ run_loop(struct run *r, int kvm_fd)
 	else
 		event_base_loop(r->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	machine_close(r->m);
+	if (r->qsd > 0) {
+		kill(r->qsd, SIGTERM);
+		waitpid(r->qsd, NULL, 0);
+	}
 	if (r->back != NULL)
 		backthread_close(r->back);
 	free(r->back);
