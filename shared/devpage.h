@@ -64,6 +64,8 @@ struct devpage {
 	_Atomic uint64_t read_bytes, write_bytes;
 	_Atomic uint64_t inflight; /* now */
 	_Atomic uint64_t broken_rings;
+	/* 1: a flush failed; no later one of this image is believed. */
+	_Atomic uint64_t lost;
 	/* [n]: how many took 2^n to 2^(n+1) - 1 us; [0]: 0 us too. */
 	_Atomic uint64_t flush_hist[DEVPAGE_HIST], io_hist[DEVPAGE_HIST];
 };

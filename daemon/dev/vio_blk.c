@@ -262,7 +262,11 @@ static int
 blk_prepare(struct vio *v, const struct vio_conf *conf, struct err *e)
 {
 	const struct devpage_conf *dc = conf->conf;
-	struct disk_conf disk = { dc->readonly != 0, dc->direct != 0 };
+	struct disk_conf disk = {
+		.readonly = dc->readonly != 0,
+		.direct = dc->direct != 0,
+		.lost = &conf->page->lost,
+	};
 	struct blk *b = v->state;
 	struct blk_queue *bq;
 	unsigned i, j;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -59,6 +60,7 @@ disk_prepare(struct disk *d, const struct disk_ops *ops,
 	d->ops = ops;
 	d->sys = sys;
 	d->conf = *conf;
+	d->flusher.lost = conf->lost != NULL && atomic_load(conf->lost) != 0;
 	pthread_mutex_init(&d->flusher.mtx, NULL);
 	pthread_cond_init(&d->flusher.done, NULL);
 	for (i = 0; i < nfds && i < DISK_FILES_MAX; i++)
@@ -101,7 +103,8 @@ disk_close(struct disk *d)
 /*
  * When writing back fails, the kernel tells one fsync(2) of an open file, and
  * from then on takes the lost pages for clean: the next fsync(2) succeeds, and
- * means nothing.  So one failure is for ever.
+ * means nothing.  So one failure is for ever: also for a process that takes
+ * over, which has the very same open file.
  *
  * For the same reason no two are in the kernel at once: of them, too, only one
  * would hear of it.  It costs nothing, because one that began after a request
@@ -129,6 +132,8 @@ disk_flush(struct disk *d)
 		pthread_mutex_lock(&f->mtx);
 		f->ended++;
 		f->lost |= r == -1;
+		if (r == -1 && d->conf.lost != NULL)
+			atomic_store(d->conf.lost, 1);
 		pthread_cond_broadcast(&f->done);
 	}
 	lost = f->lost;

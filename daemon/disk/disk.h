@@ -42,6 +42,8 @@ extern const struct disk_sys disk_sys_linux;
 struct disk_conf {
 	bool readonly;
 	bool direct; /* past the host's page cache, where the file takes it */
+	/* Not 0: a flush failed.  Outlives the process; optional. */
+	_Atomic uint64_t *lost;
 };
 
 /* How the image likes to be used; powers of two but for its size. */

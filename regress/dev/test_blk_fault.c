@@ -377,7 +377,14 @@ flush_failed(void)
 	CHECK_EQ(bg_do(&g, BLK_T_IN, 0, BG_DATA, 512, NULL), BLK_S_OK);
 	CHECK_EQ(g.page.errors, 5);
 	CHECK_EQ(g.stucks, 0);
+	CHECK_EQ(g.page.lost, 1);
 	bg_close(&g);
+	c.lost = true; /* another process takes over, with that page */
+	bg_open(&g, &c);
+	CHECK_EQ(bg_do(&g, BLK_T_FLUSH, 0, 0, 0, NULL), BLK_S_IOERR);
+	CHECK_EQ(faultsys.calls[FS_FDATASYNC], 0);
+	bg_close(&g);
+	c.lost = false;
 	bg_open(&g, &c); /* opened again */
 	CHECK_EQ(bg_do(&g, BLK_T_FLUSH, 0, 0, 0, NULL), BLK_S_OK);
 	bg_close(&g);

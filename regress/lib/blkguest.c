@@ -135,6 +135,7 @@ bg_try(struct blkguest *g, const struct bg_conf *c, struct err *e)
 	memset(g, 0, sizeof(*g));
 	faultsys_reset();
 	g->event_idx = c->event_idx;
+	g->page.lost = c->lost;
 	g->conf = (struct devpage_conf){
 		.magic = DEVPAGE_MAGIC,
 		.kind = DEV_BLK,

@@ -20,6 +20,7 @@ struct bg_conf {
 	uint32_t nqueues;  /* 0: 1 */
 	uint8_t readonly, direct, on_error;
 	bool aio, log, event_idx;
+	bool lost; /* the page says that an earlier process lost writes */
 };
 
 struct bg_buf {
