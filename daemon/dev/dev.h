@@ -50,7 +50,7 @@ struct dev_ops {
 	void (*ready)(struct dev *, unsigned which); /* mach_ops.watch */
 };
 
-#define DEV_WATCHES 34 /* which of ready() */
+#define DEV_WATCHES 18 /* which of ready() */
 
 struct dev {
 	const struct dev_ops *ops;

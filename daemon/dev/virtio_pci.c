@@ -157,6 +157,7 @@ notify(struct dev *d, const struct bus_access *a)
 	    !vq_is_open(&p->vio.vq[i]) || !vpci_runs(p))
 		return;
 	p->vio.ops->kick(&p->vio, &p->vio.vq[i]);
+	vpci_proxy_kicked(d);
 	signal_all(d);
 }
 

@@ -37,7 +37,8 @@ struct vpci_queue {
 struct vpci_proxy {
 	bool held;       /* between quiesce and resume */
 	unsigned resets; /* that it was told of */
-	bool rung;       /* a kick was seen: the timer looks after it */
+	bool awake;      /* it has doorbells, and is looked at by the timer */
+	bool woken;      /* it has to be: the timer does that */
 	uint16_t port;   /* where the doorbells are; 0: nowhere */
 	/* A bit a queue, and more of watched: mach_ops.doorbell, irqfd, watch. */
 	uint32_t doorbells, irqfds;
@@ -81,6 +82,8 @@ void vpci_proxy_quiesce(struct dev *);
 void vpci_proxy_resume(struct dev *);
 void vpci_proxy_ready(struct dev *, unsigned which);
 void vpci_proxy_timer(struct dev *);
+/* The guest has kicked, and it took an exit. */
+void vpci_proxy_kicked(struct dev *);
 void vpci_proxy_fini(struct dev *);
 /* Other state is in place: what is elsewhere is as after a reset. */
 void vpci_proxy_loaded(struct dev *);

@@ -18,8 +18,7 @@
 #define WATCH_CALL(q) (q)
 #define WATCH_ERR VIO_QUEUES_MAX
 #define WATCH_SOCK (VIO_QUEUES_MAX + 1)
-#define WATCH_KICK(q) (VIO_QUEUES_MAX + 2 + (q))
-_Static_assert(WATCH_KICK(VIO_QUEUES_MAX) <= DEV_WATCHES, "mach_ops.watch");
+_Static_assert(WATCH_SOCK < DEV_WATCHES, "mach_ops.watch");
 
 /* T25: two looks without a step make it hung, within five seconds. */
 #define LOOK_NS 2000000000ull
@@ -44,9 +43,7 @@ watch_fd(const struct vio_proxy *x, unsigned which)
 		return (x->call_fd[which]);
 	if (which == WATCH_ERR)
 		return (x->err_fd);
-	if (which == WATCH_SOCK)
-		return (x->front.sock);
-	return (x->kick_fd[which - WATCH_KICK(0)]);
+	return (x->front.sock);
 }
 
 static void
@@ -80,6 +77,24 @@ lost(struct dev *d, struct err *e)
 	tell(d, MACH_DEV_LOST, e);
 }
 
+static void
+look_at(struct dev *d, uint64_t in_ns)
+{
+	d->mach->ops->timer(d->mach, d, d->mach->ops->mono_ns(d->mach) + in_ns);
+}
+
+/* It has something to do: doorbells, and a look every other second. */
+static void
+wake(struct dev *d)
+{
+	struct vpci *p = d->state;
+
+	p->proxy.awake = true;
+	p->proxy.woken = false;
+	(void)vio_proxy_look(&p->vio, true);
+	look_at(d, LOOK_NS);
+}
+
 /* ---- Queues ----------------------------------------------------------------- */
 
 /* An eventfd's number, which is 0 afterwards. */
@@ -98,12 +113,16 @@ follow_reset(struct dev *d)
 	struct vio_proxy *x = p->vio.state;
 	struct err e;
 	unsigned i;
+	bool hung;
 
 	if (p->proxy.resets == p->resets)
 		return;
 	p->proxy.resets = p->resets;
+	hung = x->hung;
 	if (vio_proxy_reset(&p->vio, &e) == -1)
 		lost(d, &e);
+	else if (hung)
+		tell(d, MACH_DEV_OK, NULL);
 	for (i = 0; i < p->vio.nqueues; i++)
 		(void)take(x->call_fd[i]); /* of its former life */
 }
@@ -119,9 +138,10 @@ follow_status(struct dev *d)
 
 	if (!vio_proxy_there(&p->vio) || want == x->running)
 		return;
-	if (want)
+	if (want) {
+		wake(d);
 		rc = vio_proxy_start(&p->vio, d->mach->mem, p->status, &e);
-	else
+	} else
 		rc = vio_proxy_stop(&p->vio, &e);
 	if (rc == -1)
 		lost(d, &e);
@@ -162,14 +182,14 @@ doorbells(struct dev *d, uint16_t port, uint32_t queues, bool on)
 	}
 }
 
-/* T35: where BAR 0 is decoded, and nowhere else. */
+/* T35: where BAR 0 is decoded, and nowhere else; none for the idle. */
 static void
 follow_bar(struct dev *d)
 {
 	struct vpci *p = d->state;
 	struct vpci_proxy *y = &p->proxy;
 	uint16_t port = (uint16_t)p->fn.bar[0];
-	uint32_t want = port != 0 ? open_queues(p) : 0;
+	uint32_t want = port != 0 && y->awake ? open_queues(p) : 0;
 
 	if (port != y->port)
 		doorbells(d, y->port, y->doorbells, false);
@@ -257,85 +277,59 @@ call_ready(struct dev *d, unsigned i)
 
 /* ---- Does it go on? --------------------------------------------------------- */
 
-static void
-watch_kicks(struct dev *d, bool on)
-{
-	struct vpci *p = d->state;
-	struct vio_proxy *x = p->vio.state;
-	unsigned i;
-
-	for (i = 0; i < p->vio.nqueues; i++)
-		watch(d, WATCH_KICK(i), on && x->started & 1u << i);
-}
-
-static void
-look_later(struct dev *d)
-{
-	d->mach->ops->timer(
-	    d->mach, d, d->mach->ops->mono_ns(d->mach) + LOOK_NS);
-}
-
 /*
- * An idle device wakes nobody: the next kick is waited for.  One that the
- * device has taken before this process looked is not seen, so look for what it
- * asked for as well.
+ * The first kick of an idle device made an exit, so that none is missed that
+ * the device takes and never answers; the next ones need not.  vCPU thread.
  */
-static void
-follow_kicks(struct dev *d)
+void
+vpci_proxy_kicked(struct dev *d)
 {
 	struct vpci *p = d->state;
-	struct vio_proxy *x = p->vio.state;
 
-	if (!x->running) {
-		watch_kicks(d, false);
-		p->proxy.rung = false;
+	if (!proxied(p) || p->proxy.awake || p->proxy.woken)
 		return;
-	}
-	if (p->proxy.rung)
-		return;
-	if (!vio_proxy_busy(&p->vio)) {
-		watch_kicks(d, true);
-		return;
-	}
-	watch_kicks(d, false);
-	p->proxy.rung = true;
-	(void)vio_proxy_look(&p->vio, true);
-	look_later(d);
+	p->proxy.woken = true;
+	look_at(d, 0);
 }
 
 static void
-kick_ready(struct dev *d)
+look(struct dev *d)
 {
 	struct vpci *p = d->state;
+	struct vio_proxy *x = p->vio.state;
+	struct err e;
 
-	watch_kicks(d, false);
-	p->proxy.rung = true;
-	(void)vio_proxy_look(&p->vio, true);
-	look_later(d);
+	if (!vio_proxy_look(&p->vio, false))
+		return;
+	err_set(&e, ETIMEDOUT,
+	    "%s: requests wait and none was done for %u seconds",
+	    p->vio.ops->name, (unsigned)(2 * LOOK_NS / 1000000000));
+	tell(d, x->hung ? MACH_DEV_HUNG : MACH_DEV_OK, x->hung ? &e : NULL);
 }
 
 void
 vpci_proxy_timer(struct dev *d)
 {
 	struct vpci *p = d->state;
-	struct vio_proxy *x = p->vio.state;
-	struct err e;
+	struct vpci_proxy *y = &p->proxy;
 
-	if (!p->proxy.rung)
-		return;
-	if (x->running && vio_proxy_look(&p->vio, false)) {
-		err_set(&e, ETIMEDOUT,
-		    "%s: requests wait and none was done for %u seconds",
-		    p->vio.ops->name, (unsigned)(2 * LOOK_NS / 1000000000));
-		tell(d, x->hung ? MACH_DEV_HUNG : MACH_DEV_OK,
-		    x->hung ? &e : NULL);
-	}
-	if (x->running && vio_proxy_busy(&p->vio)) {
-		look_later(d);
+	if (!((struct vio_proxy *)p->vio.state)->running) {
+		y->awake = y->woken = false;
 		return;
 	}
-	p->proxy.rung = false;
-	follow_kicks(d);
+	if (y->woken)
+		wake(d);
+	else if (y->awake) {
+		look(d);
+		if (vio_proxy_busy(&p->vio))
+			look_at(d, LOOK_NS);
+		else
+			y->awake = false;
+	}
+	follow_bar(d);
+	/* It rang while its doorbell was taken away. */
+	if (!y->awake && vio_proxy_busy(&p->vio))
+		vpci_proxy_kicked(d);
 }
 
 /* ---- What its process says -------------------------------------------------- */
@@ -379,8 +373,7 @@ vpci_proxy_ready(struct dev *d, unsigned which)
 		err_set(&e, EPIPE, "%s: its process has closed its socket",
 		    p->vio.ops->name);
 		lost(d, &e);
-	} else
-		kick_ready(d);
+	}
 }
 
 /* ---- What the machine asks for ---------------------------------------------- */
@@ -396,7 +389,6 @@ vpci_proxy_sync(struct dev *d)
 	follow_status(d);
 	follow_bar(d);
 	follow_vectors(d);
-	follow_kicks(d);
 	watch(d, WATCH_ERR, true);
 	watch(d, WATCH_SOCK, vio_proxy_there(&p->vio));
 }

@@ -320,15 +320,15 @@ t_path(void)
 	for (i = 0; i < 3; i++)
 		push_hold(&r.script[0], false, IO, 2, 0);
 	rig_open(&r, 1);
+	UNTIL(&r, r.fake.neventfds == 2); /* one of each */
 	for (i = 1; i <= 3; i++) {
-		UNTIL(&r, r.fake.neventfds == 2); /* one of each */
 		request(&r);
 		fake_go(&r.fake, 1);
 		UNTIL(&r, used(&r) == i);
 		UNTIL(&r, fake_irqs(&r.fake) > 0 || r.fake.nmsis == i);
 		CHECK_EQ(r.fake.last_data, 0x41);
 	}
-	CHECK_EQ(r.fake.nkicked, 3);
+	CHECK(r.fake.nkicked > 0); /* an idle one's first makes an exit */
 	CHECK_EQ(r.fake.nroutes, 1);
 	rig_close(&r);
 }
