@@ -55,8 +55,10 @@ int guests_rows(const struct guests_view *, struct rect);
 bool guests_tagged(const struct guests_view *, uint32_t id);
 const char *sort_name(enum sort_key);
 
+/* guests_disks.c */
+void disks_draw(const struct guest *, struct canvas *, struct rect);
 /* guests_details.c: the pane below. */
-#define DETAILS_ROWS 10
+#define DETAILS_ROWS 10 /* and one for each disk */
 void details_draw(
     const struct model *, const struct guest *, struct canvas *, struct rect);
 

@@ -90,13 +90,16 @@ details_draw(const struct model *m, const struct guest *g, struct canvas *c,
     struct rect r)
 {
 	int third = (r.cols - 8) / 3;
-	struct rect in = { r.row + 1, r.col + 2, r.rows - 2, third };
+	struct rect in = { r.row + 1, r.col + 2, DETAILS_ROWS - 2, third };
+	struct rect disks = { r.row + DETAILS_ROWS - 1, r.col + 2,
+		r.rows - DETAILS_ROWS, r.cols - 4 };
 	char title[VM_NAME_BYTES + 16];
 
 	snprintf(title, sizeof(title), "%u %s", g->id, g->name);
 	canvas_fill(c, r, TR_TEXT);
 	canvas_box(c, r, TR_BORDER, title, TR_TITLE);
 	draw_facts(m, g, c, in);
+	disks_draw(g, c, disks);
 	if (!g->have_rates)
 		return;
 	in.col += third + 2;

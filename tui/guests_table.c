@@ -410,13 +410,25 @@ draw_row(const struct guests_view *gv, const struct guest *g, struct canvas *c,
 		canvas_paint(c, r, TR_SELECT, 0);
 }
 
+/* Of the pane: 0 when there is no place for it. */
+static int
+pane_rows(const struct guests_view *gv, struct rect r)
+{
+	const struct guest *g = model_peek(gv->v.app->model, gv->sel);
+	int room = r.rows - HEAD_ROWS - 3, rows = DETAILS_ROWS;
+
+	if (!gv->details || room < rows)
+		return (0);
+	if (g != NULL)
+		rows += (int)g->ndisks;
+	return (rows < room ? rows : room);
+}
+
 int
 guests_rows(const struct guests_view *gv, struct rect r)
 {
-	int rows = r.rows - HEAD_ROWS;
+	int rows = r.rows - HEAD_ROWS - pane_rows(gv, r);
 
-	if (gv->details && r.rows >= HEAD_ROWS + 3 + DETAILS_ROWS)
-		rows -= DETAILS_ROWS;
 	return (rows < 0 ? 0 : rows);
 }
 
@@ -505,8 +517,8 @@ guests_draw(const struct view *v, struct canvas *c, struct rect r)
 		draw_sort_menu(gv, c, line);
 	if (rows < r.rows - HEAD_ROWS && (g = model_peek(m, gv->sel)) != NULL)
 		details_draw(m, g, c,
-		    (struct rect){ r.row + r.rows - DETAILS_ROWS, r.col,
-			DETAILS_ROWS, r.cols });
+		    (struct rect){ r.row + HEAD_ROWS + rows, r.col,
+			r.rows - HEAD_ROWS - rows, r.cols });
 }
 
 struct table_hit

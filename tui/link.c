@@ -166,7 +166,7 @@ hang_up(struct link *l, const struct err *why)
 static int
 subscribe(struct link *l, int ms, struct err *e)
 {
-	struct msg_subscribe s = { .what = SUB_ROWS | SUB_EVENTS };
+	struct msg_subscribe s = { .what = SUB_ROWS | SUB_EVENTS | SUB_DEVS };
 
 	if (ms > 0)
 		s.what |= SUB_FIGURES;
@@ -178,7 +178,7 @@ static int
 on_hello(void *ctx, struct peer *p, struct msg *m, struct err *e)
 {
 	const struct msg_hello *h = m->body;
-	struct msg_list list = { 0 };
+	struct msg_list list = { .flags = LIST_DEVS };
 	struct link *l = ctx;
 	struct request r;
 
@@ -242,6 +242,30 @@ on_figures(void *ctx, struct peer *p, struct msg *m, struct err *e)
 	(void)p;
 	(void)e;
 	model_figures(l->model, m->body);
+	model_changed(l);
+	return (0);
+}
+
+static int
+on_dev(void *ctx, struct peer *p, struct msg *m, struct err *e)
+{
+	struct link *l = ctx;
+
+	(void)p;
+	(void)e;
+	model_dev(l->model, m->body);
+	model_changed(l);
+	return (0);
+}
+
+static int
+on_dev_figures(void *ctx, struct peer *p, struct msg *m, struct err *e)
+{
+	struct link *l = ctx;
+
+	(void)p;
+	(void)e;
+	model_dev_figures(l->model, m->body);
 	model_changed(l);
 	return (0);
 }
@@ -446,6 +470,8 @@ static const struct msg_handler handlers[] = {
 	{ MSG_VM_ROW, on_row },
 	{ MSG_VM_GONE, on_gone },
 	{ MSG_VM_FIGURES, on_figures },
+	{ MSG_DEV_ROW, on_dev },
+	{ MSG_DEV_FIGURES, on_dev_figures },
 	{ MSG_EVENT, on_event },
 	{ MSG_CONS_ATTACHED, on_attached },
 	{ MSG_CONS_INPUT_CREDIT, on_input_credit },

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/devpage.h"
 #include "tui/model.h"
 
 #define ROW_SEEN 0x80000000u /* ours, in flags: the new LIST named it */
@@ -91,11 +92,18 @@ insert(struct model *m, uint32_t id)
 static void
 clear_rates(struct guest *g)
 {
+	int i;
+
 	g->have_rates = false;
 	g->cpu_pct = g->exits = 0;
 	g->last_ns = 0;
 	g->cpu.n = g->exit_ring.n = 0;
 	memset(g->exit_rate, 0, sizeof(g->exit_rate));
+	for (i = 0; i < MODEL_DISKS; i++) {
+		g->disk[i].have_rates = false;
+		g->disk[i].last.now_ns = 0;
+		g->disk[i].flush_p50_us = g->disk[i].flush_p99_us = 0;
+	}
 }
 
 static bool
@@ -127,6 +135,7 @@ model_row(struct model *m, const struct msg_row *r, const char *owner)
 	g->resident_bytes = r->resident_bytes;
 	g->started_s = r->started_s;
 	g->console_bytes = r->console_bytes;
+	g->ndisks = r->ndevs < MODEL_DISKS ? r->ndevs : MODEL_DISKS;
 	g->busy[0] = '\0';
 	snprintf(g->name, sizeof(g->name), "%s", r->name);
 	snprintf(g->owner, sizeof(g->owner), "%s", owner);
@@ -219,6 +228,70 @@ model_figures(struct model *m, const struct msg_figures *f)
 	g->last_ns = f->now_ns;
 	g->last_run_ns = f->run_ns;
 	memcpy(g->last_exits, f->exits, sizeof(g->last_exits));
+	m->generation++;
+}
+
+void
+model_dev(struct model *m, const struct msg_dev_row *r)
+{
+	struct guest *g = model_find(m, r->id);
+	struct gdisk *d;
+
+	if (g == NULL || r->index >= MODEL_DISKS)
+		return;
+	d = &g->disk[r->index];
+	d->state = r->state;
+	d->flags = r->flags;
+	d->pid = r->pid;
+	d->replaced = r->replaced;
+	snprintf(d->name, sizeof(d->name), "%s", r->name);
+	snprintf(
+	    d->path, sizeof(d->path), "%.*s", DISK_PATH_BYTES - 1, r->path);
+	snprintf(d->reason, sizeof(d->reason), "%s", r->reason);
+	m->generation++;
+}
+
+/* Of the flushes between two samples, if there were any. */
+static void
+disk_flushes(struct gdisk *d, const struct msg_dev_figures *f)
+{
+	uint64_t hist[DEV_HIST], n = 0;
+	int i;
+
+	for (i = 0; i < DEV_HIST; i++) {
+		hist[i] = f->flush_hist[i] < d->last.flush_hist[i]
+		    ? 0
+		    : f->flush_hist[i] - d->last.flush_hist[i];
+		n += hist[i];
+	}
+	if (n == 0)
+		return;
+	d->flush_p50_us = devpage_percentile_us(hist, 50);
+	d->flush_p99_us = devpage_percentile_us(hist, 99);
+}
+
+void
+model_dev_figures(struct model *m, const struct msg_dev_figures *f)
+{
+	struct guest *g = model_find(m, f->id);
+	struct gdisk *d;
+	double secs;
+
+	if (g == NULL || f->index >= MODEL_DISKS)
+		return;
+	d = &g->disk[f->index];
+	d->inflight = f->inflight;
+	if (d->last.now_ns != 0 && f->now_ns > d->last.now_ns) {
+		secs = (double)(f->now_ns - d->last.now_ns) / 1e9;
+		d->reads = rate(f->reads, d->last.reads, secs);
+		d->writes = rate(f->writes, d->last.writes, secs);
+		d->read_bytes = rate(f->read_bytes, d->last.read_bytes, secs);
+		d->write_bytes =
+		    rate(f->write_bytes, d->last.write_bytes, secs);
+		disk_flushes(d, f);
+		d->have_rates = true;
+	}
+	d->last = *f;
 	m->generation++;
 }
 

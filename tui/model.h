@@ -24,6 +24,24 @@ struct ring60 {
 	int n;
 };
 
+#define MODEL_DISKS 4
+#define DISK_PATH_BYTES 160 /* as much of it as is ever shown */
+
+struct gdisk {
+	uint32_t state, flags; /* enum dev_state; DEV_READONLY, DEV_DIRECT */
+	uint32_t pid, replaced;
+	char name[DEV_NAME_BYTES]; /* "": not told of yet */
+	char path[DISK_PATH_BYTES];
+	char reason[ERR_TEXT_BYTES];
+
+	/* from two samples; rates are per second */
+	bool have_rates;
+	float reads, writes, read_bytes, write_bytes;
+	uint64_t inflight;
+	uint64_t flush_p50_us, flush_p99_us; /* of the last that there were */
+	struct msg_dev_figures last;         /* now_ns 0: none yet */
+};
+
 struct guest {
 	uint32_t id, state; /* enum vm_state */
 	uint32_t flags;     /* ROW_* */
@@ -36,6 +54,9 @@ struct guest {
 	char busy[16];          /* a request is under way: "starting"; or "" */
 	uint64_t console_bytes; /* written since the start */
 	uint64_t console_seen;  /* of these, shown in this vmtop */
+
+	uint32_t ndisks;
+	struct gdisk disk[MODEL_DISKS];
 
 	/* from two samples; rates are per second */
 	bool have_rates;
@@ -94,6 +115,8 @@ struct guest *model_row(
 void model_gone(struct model *, const struct msg_gone *);
 void model_remove(struct model *, uint32_t id);
 void model_figures(struct model *, const struct msg_figures *);
+void model_dev(struct model *, const struct msg_dev_row *);
+void model_dev_figures(struct model *, const struct msg_dev_figures *);
 void model_event(struct model *, const struct msg_event *);
 /* Put err's text on the guest's row. */
 void model_reason(struct model *, uint32_t id, const char *text);

@@ -43,6 +43,52 @@ details(void)
 	synth_fini(&s);
 }
 
+/* Two disks of the second guest: one at work, one whose process is gone. */
+static void
+disks(void)
+{
+	struct msg_dev_row row = { .id = 2,
+		.kind = 1,
+		.state = DEV_UP,
+		.pid = 4100,
+		.name = "blk0",
+		.path = "/srv/build.img" };
+	struct msg_dev_figures f = { .id = 2, .kind = 1, .now_ns = 1 };
+	struct synth s;
+
+	synth_init(&s, 8, 40, 120);
+	model_find(&s.model, 2)->ndisks = 2;
+	model_dev(&s.model, &row);
+	model_dev_figures(&s.model, &f);
+	f.now_ns += 1000000000;
+	f.reads = 1234;
+	f.read_bytes = 40 << 20;
+	f.writes = 30;
+	f.write_bytes = 120 << 10;
+	f.inflight = 7;
+	f.flush_hist[9] = 90;
+	f.flush_hist[13] = 10;
+	model_dev_figures(&s.model, &f);
+	/* A second without flushes keeps what the last ones took. */
+	f.now_ns += 1000000000;
+	f.reads += 1234;
+	f.read_bytes += 40 << 20;
+	f.writes += 30;
+	f.write_bytes += 120 << 10;
+	model_dev_figures(&s.model, &f);
+	row.index = 1;
+	row.state = DEV_LOST;
+	snprintf(row.name, sizeof(row.name), "blk1");
+	snprintf(row.reason, sizeof(row.reason),
+	    "its process was killed by signal 9 \033[2J");
+	model_dev(&s.model, &row);
+	synth_key(&s, K_DOWN);
+	synth_key(&s, 'i');
+	synth_golden(&s, "disks-120x40", 40, 120, cs_block, false);
+	synth_golden(&s, "disks-80x24", 24, 80, cs_ascii, false);
+	synth_fini(&s);
+}
+
 static void
 help(void)
 {
@@ -137,6 +183,7 @@ static const struct tap_case cases[] = {
 	{ "guests 80x24", guests_24 },
 	{ "guests 120x40, 200x50, tiny", guests_large },
 	{ "details and sort menu", details },
+	{ "details with disks", disks },
 	{ "help", help },
 	{ "filter line, two-stroke, question", lines },
 	{ "daemon gone, no guests", daemon_gone },
