@@ -272,6 +272,17 @@ vio_proxy_stop(struct vio *v, struct err *e)
 	return (0);
 }
 
+void
+vio_proxy_settle(struct vio *v)
+{
+	struct vio_proxy *x = v->state;
+	unsigned i;
+
+	for (i = 0; x->died && i < v->nqueues; i++)
+		if (vq_is_open(&v->vq[i]))
+			(void)vq_resume(&v->vq[i]);
+}
+
 int
 vio_proxy_reset(struct vio *v, struct err *e)
 {

@@ -56,6 +56,8 @@ int vio_proxy_start(
     struct vio *, const struct mem *, uint8_t status, struct err *);
 /* Stop them; v->vq then says where they stand.  -1: it is lost. */
 int vio_proxy_stop(struct vio *, struct err *);
+/* Of one whose process is gone: where its queues stand, as far as is known. */
+void vio_proxy_settle(struct vio *);
 /*
  * The guest has reset it: nothing runs, nothing is logged, nothing was agreed.
  * -1: it is lost, and all of that is true all the more.

@@ -404,6 +404,7 @@ vpci_proxy_quiesce(struct dev *d)
 		return;
 	p->proxy.held = true;
 	vpci_proxy_sync(d);
+	vio_proxy_settle(&p->vio);
 	for (i = 0; i < p->vio.nqueues; i++)
 		if (p->proxy.watched >> WATCH_CALL(i) & 1)
 			call_ready(d, i);

@@ -286,6 +286,8 @@ sticks(void)
 static void
 dies(void)
 {
+	struct snap_w w;
+	struct snap_r r;
 	struct err e;
 	uint64_t one = 1;
 
@@ -303,6 +305,14 @@ dies(void)
 	put("meanwhile");
 	CHECK(write(proxy()->kick_fd[0], &one, sizeof(one)) == sizeof(one));
 	CHECK_EQ(used_idx(), 1);
+	/* What is saved now could be loaded, too. */
+	dev_quiesce(g.dev);
+	snap_w_init(&w);
+	dev_save(g.dev, &w);
+	snap_r_init(&r, w.buf, w.len_bytes);
+	CHECK_EQ(dev_load(g.dev, &r, &e), 0);
+	snap_w_fini(&w);
+	dev_resume(g.dev);
 	hard = false;
 	backthread_again(&t);
 	CHECK_EQ(virtio_pci_replace(g.dev, &t.sock, &e), 0);

@@ -233,7 +233,7 @@ on_routes(struct mach *m, unsigned gsi, const struct mach_msi *msi, unsigned n)
 	f->route_calls++;
 	if (f->fail_routes)
 		return (-1);
-	if (gsi < FAKE_GSIS || gsi + n > FAKE_ROUTES)
+	if (gsi < FAKE_GSIS || gsi >= FAKE_ROUTES || n > FAKE_ROUTES - gsi)
 		abort();
 	memcpy(&f->route[gsi], msi, n * sizeof(*msi));
 	return (0);
