@@ -115,7 +115,10 @@ proxy(void)
 static void
 put(const char *text)
 {
-	mem_write(&g.f.mem, FG_DATA, text, 8);
+	char buf[8] = "";
+
+	memcpy(buf, text, strnlen(text, sizeof(buf) - 1));
+	mem_write(&g.f.mem, FG_DATA, buf, sizeof(buf));
 	fg_desc(&g, 0, 0, FG_DATA, 8, FG_NEXT, 1);
 	fg_desc(&g, 0, 1, FG_DATA + 64, 9, FG_WRITE, 0);
 	fg_avail(&g, 0, 0);
@@ -302,7 +305,7 @@ dies(void)
 	CHECK(!vio_proxy_there(&((struct vpci *)g.dev->state)->vio));
 	CHECK_EQ(backthread_join(&t), 0);
 	/* Meanwhile the guest goes on asking. */
-	put("meanwhile");
+	put("more");
 	CHECK(write(proxy()->kick_fd[0], &one, sizeof(one)) == sizeof(one));
 	CHECK_EQ(used_idx(), 1);
 	/* What is saved now could be loaded, too. */

@@ -190,7 +190,8 @@ fakeback_open(struct fakeback *b)
 	int sv[2];
 
 	if (b->limit_ms != 0)
-		limit = (struct timeval){ .tv_usec = b->limit_ms * 1000 };
+		limit = (struct timeval){ .tv_sec = b->limit_ms / 1000,
+			.tv_usec = b->limit_ms % 1000 * 1000 };
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1 ||
 	    setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
 		-1)
