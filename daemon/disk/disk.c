@@ -136,6 +136,8 @@ disk_flush(struct disk *d)
 			atomic_store(d->conf.lost, 1);
 		pthread_cond_broadcast(&f->done);
 	}
+	/* The mark may come after us, from the page of the one before. */
+	f->lost |= d->conf.lost != NULL && atomic_load(d->conf.lost) != 0;
 	lost = f->lost;
 	pthread_mutex_unlock(&f->mtx);
 	errno = EIO;

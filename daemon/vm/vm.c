@@ -182,6 +182,7 @@ dev_page(struct vm_dev *d, int *fd, struct err *e)
 static int
 dev_page_again(struct vm_dev *d, int *fd, struct err *e)
 {
+	uint64_t lost = atomic_load(&d->page->lost);
 	struct stat st;
 
 	if (fstat(*fd, &st) == -1 || st.st_size != DEVPAGE_BYTES)
@@ -189,6 +190,9 @@ dev_page_again(struct vm_dev *d, int *fd, struct err *e)
 	if (mmap(d->page, DEVPAGE_BYTES, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_FIXED, *fd, 0) == MAP_FAILED)
 		return (err_errno(e, "cannot map a device's page"));
+	/* What is not to be forgotten; before its process has a request. */
+	if (lost != 0)
+		atomic_store(&d->page->lost, 1);
 	fd_close(&d->page_fd);
 	d->page_fd = fd_move(fd);
 	return (0);
