@@ -210,7 +210,9 @@ once(void)
 	fds[5] = fds[1];
 	guest = mmap(
 	    NULL, MEM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+	vhu_back_free(vhu_back_new(&device, 2, &e)); /* and another one: */
 	if ((b = vhu_back_new(&device, 2, &e)) == NULL ||
+	    vhu_back_prepare(b, &vc, &e) == -1 ||
 	    vhu_back_open(b, &vc, &e) == -1 || guest == MAP_FAILED ||
 	    socketpair(AF_UNIX, SOCK_STREAM, 0, sv) == -1 ||
 	    fd_set_nonblock(sv[1]) == -1)
@@ -279,24 +281,35 @@ message(struct program *g)
 	return (r != -1);
 }
 
-/* The same bytes through the socket, cut where the program ends. */
+/* Bytes and fds as they come from a socket, cut where the program ends. */
 static void
 stream(struct program *g)
 {
-	struct vhu_msg m;
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int) * 15)];
+	} control = { .room = { 0 } };
+	uint8_t buf[512], how = byte(g);
+	unsigned i, nfds = how & 15;
+	struct iovec iov = { buf, g->left < sizeof(buf) ? g->left : 512 };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c = &control.align;
 	struct err e;
-	uint8_t buf[64];
-	size_t n = g->left < sizeof(buf) ? g->left : sizeof(buf);
 
-	memcpy(buf, g->p, n);
-	if (n > 0 && write(sv[0], buf, n) == -1)
-		abort();
-	while (vhu_recv(sv[1], &m, &e) == 1) {
-		if (vhu_check(&m, &e) == -1)
-			abort();
-		(void)vhu_send(sv[1], &m, &e);
-		vhu_msg_close(&m);
+	memcpy(buf, g->p, iov.iov_len);
+	if (nfds > 0) {
+		mh.msg_control = control.room;
+		mh.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
 	}
+	for (i = 0; i < nfds; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int),
+		    &fds[(how / 16 + i) % NFDS], sizeof(int));
+	if (iov.iov_len > 0 && sendmsg(sv[0], &mh, 0) == -1)
+		abort();
+	(void)vhu_back_serve(b, sv[1], &e); /* too late: it does not block */
 	while (recv(sv[1], buf, sizeof(buf), MSG_DONTWAIT) > 0)
 		;
 	while (recv(sv[0], buf, sizeof(buf), MSG_DONTWAIT) > 0)
