@@ -415,6 +415,42 @@ t_replace(void)
 	rig_close(&r);
 }
 
+/* As many as there may be; those past the pins have messages only. */
+static void
+t_many(void)
+{
+	static struct machine_dev_conf devs[MACHINE_DEVS_MAX + 1];
+	static struct rig r;
+	struct machine_conf conf;
+	const struct dev *d;
+	struct machine *m;
+	struct err e;
+	unsigned i;
+
+	rig_open(&r, 1);
+	fake_use(&r.fake);
+	for (i = 0; i <= MACHINE_DEVS_MAX; i++)
+		devs[i].vio = &fill_ops;
+	conf = r.conf;
+	conf.devs = devs;
+	conf.ndevs = MACHINE_DEVS_MAX + 1;
+	CHECK_EQ(machine_open(&m, &conf, &e), -1);
+	conf.ndevs = MACHINE_DEVS_MAX;
+	if (machine_open(&m, &conf, &e) == -1) {
+		tap_fail(__FILE__, __LINE__, "%s", e.text);
+		return;
+	}
+	for (i = 0; i < MACHINE_DEVS_MAX; i++) {
+		d = machine_dev(m, i);
+		CHECK_EQ(d->gsi, i < 7 ? 17 + i : DEV_NO_GSI);
+		CHECK_EQ(((struct vpci *)d->state)->fn.bar[0],
+		    0xc000 + 0x40 * (i + 1));
+	}
+	CHECK(machine_dev(m, MACHINE_DEVS_MAX) == NULL);
+	machine_close(m);
+	rig_close(&r);
+}
+
 /* T18: vCPUs that reset, mask, move and kick what another is setting up. */
 static uint32_t seed = 1;
 
@@ -497,6 +533,7 @@ static const struct tap_case cases[] = {
 	{ "vm: a device stands in a pause and in a reset", t_pause },
 	{ "vm: paused when a device is stuck, and tried again", t_stuck },
 	{ "vm: a device's process is replaced ten times", t_replace },
+	{ "vm: sixteen devices, and not one more", t_many },
 	{ "T18 vm: four vCPUs, one device, no order", t_race },
 };
 TAP_MAIN(cases)
