@@ -14,9 +14,9 @@
 #define NO_VECTOR 0xffff
 #define ANY (~0u) /* length of a used element */
 #define CPUS 4
-#define SIZE 16 /* descriptors of a queue */
-#define BATCH 4 /* requests of three each */
-#define ROUNDS 3
+#define SIZE 16  /* descriptors of a queue */
+#define BATCH 4  /* requests of three each */
+#define ROUNDS 3 /* "long": 60 */
 #define WORDS 64 /* of a sector */
 #define F_LOW (1u << 2 | 1u << 6 | 1u << 9 | 1u << 12)
 #define F_VERSION_1 1 /* of the high word */
@@ -50,6 +50,7 @@ struct queue {
 
 static struct queue queue[CPUS];
 
+static unsigned rounds = ROUNDS;
 static volatile unsigned nmsi, nup, ndone, go;
 static volatile uint32_t nwrong;
 
@@ -308,7 +309,7 @@ work(unsigned cpu)
 	unsigned r, n, i;
 
 	q = &queue[cpu];
-	for (r = 0; r < ROUNDS; r++) {
+	for (r = 0; r < rounds; r++) {
 		for (n = 0; n < BATCH; n++)
 			for (i = 0; i < WORDS; i++)
 				q->data[n][i] = word(cpu, r, n, i);
@@ -365,6 +366,8 @@ guest(void)
 	bool foreign;
 
 	foreign = *start_cmdline() == 'f';
+	if (*start_cmdline() == 'l')
+		rounds = 60;
 	report_eq(cfg(0), 0x10421af4, "blk in slot 2");
 	find();
 	report(

@@ -35,6 +35,7 @@
 
 #include "daemon/boot/boot.h"
 #include "daemon/dev/acpi.h"
+#include "daemon/vhu/devproc.h"
 #include "daemon/vm/machine.h"
 #include "regress/lib/backthread.h"
 #include "regress/lib/ini.h"
@@ -44,6 +45,7 @@
 #define COUNTER_GPA 0x500000 /* of the pause guest */
 #define PAUSE_LOOKS 20       /* a millisecond apart */
 #define GRACE_MS 5000        /* for a runner that hangs */
+#define POOL 32              /* device processes, one after another */
 
 /* T30: what a flood may cost; ThreadSanitizer keeps books of each access. */
 #if defined(__SANITIZE_THREAD__)
@@ -70,6 +72,11 @@ struct run {
 	struct devpage_conf page_conf;
 	int disk_fd;
 	pid_t qsd;
+	struct devpage *pool_page;
+	pid_t pool_pid[POOL];
+	int pool_sock[POOL];
+	unsigned nkilled;
+	struct event *killer;
 	struct machine_dev_conf dev;
 	char answers[INI_WORD], *next;
 	unsigned long nkeys, keys; /* sent, to be sent */
@@ -410,6 +417,79 @@ disk_fd(struct run *r, struct err *e)
 	return (0);
 }
 
+/* As vmd's own, in a process, with its filter. */
+__attribute__((noreturn)) static void
+serve(struct run *r, int sock)
+{
+	struct vio_conf vc = { &r->page_conf, r->pool_page, &r->disk_fd, 1 };
+	struct err e;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	_exit(devproc_serve(&vio_blk, &filter_blk, &vc, sock, &e) == 0 ? 0 : 1);
+}
+
+/* All that will be needed, made while this process has one thread. */
+static int
+pool_open(struct run *r, struct err *e)
+{
+	struct timeval limit = { .tv_sec = 20 };
+	unsigned i;
+	int sv[2];
+	void *p;
+
+	p = mmap(NULL, DEVPAGE_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return (err_errno(e, "page"));
+	r->pool_page = p;
+	r->pool_page->conf = r->page_conf;
+	for (i = 0; i < POOL; i++) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) ==
+			-1 ||
+		    setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &limit,
+			sizeof(limit)) == -1 ||
+		    (r->pool_pid[i] = fork()) == -1)
+			return (err_errno(e, "device process"));
+		if (r->pool_pid[i] == 0)
+			serve(r, sv[1]);
+		close(sv[1]);
+		r->pool_sock[i] = sv[0];
+	}
+	return (0);
+}
+
+/* F1: kill -9 in the midst of it, and the next one goes on. */
+static void
+on_kill(int fd, short what, void *ctx)
+{
+	struct run *r = ctx;
+	struct err e;
+
+	(void)fd;
+	(void)what;
+	if (r->nkilled + 1 == POOL)
+		return;
+	kill(r->pool_pid[r->nkilled], SIGKILL);
+	waitpid(r->pool_pid[r->nkilled], NULL, 0);
+	r->nkilled++;
+	if (machine_dev_replace(r->m, 0, &r->pool_sock[r->nkilled], &e) == -1)
+		end(r, false, e.text);
+	event_add(r->killer, &(struct timeval){ .tv_usec = 20000 });
+}
+
+static void
+pool_close(struct run *r)
+{
+	unsigned i;
+
+	for (i = r->nkilled; i < POOL; i++) {
+		kill(r->pool_pid[i], SIGKILL);
+		waitpid(r->pool_pid[i], NULL, 0);
+	}
+	printf("# %u processes were killed\n", r->nkilled);
+}
+
 /* QEMU's daemon of disks: r->disk_fd on a socket that we listen on for it. */
 static int
 qsd_spawn(struct run *r, int sock)
@@ -459,8 +539,9 @@ qsd_open(struct run *r, struct err *e)
 }
 
 /*
- * "blk here", "rng there", "blk qsd": a device in slot 2, served by this
- * thread, by our vhost-user back end, or by QEMU's.
+ * "blk here", "rng there", "blk qsd", "blk killed": a device in slot 2, served
+ * by this thread, by our vhost-user back end in another one, by QEMU's, or by
+ * processes that are killed.
  */
 static int
 run_device(struct run *r, struct machine_conf *mc, struct err *e)
@@ -489,6 +570,14 @@ run_device(struct run *r, struct machine_conf *mc, struct err *e)
 		    r->back, ops, &r->page_conf, &r->disk_fd, r->disk_fd != -1);
 		r->dev.vio = &r->back->proxy;
 		r->dev.conf = r->back->vio;
+	}
+	if (strstr(what, "killed") != NULL) {
+		if (pool_open(r, e) == -1)
+			return (-1);
+		r->dev.vio = &vio_proxy_blk;
+		r->dev.conf = (struct vio_conf){ &r->page_conf, r->pool_page,
+			&r->pool_sock[0], 1 };
+		event_add(r->killer, &(struct timeval){ .tv_usec = 20000 });
 	}
 	if (strstr(what, "qsd") != NULL) {
 		if (qsd_open(r, e) == -1)
@@ -534,6 +623,7 @@ run_loop(struct run *r, int kvm_fd)
 	r->moved = evtimer_new(r->base, on_moved, r);
 	r->typed = event_new(r->base, -1, 0, on_typed, r);
 	r->keys = ini_num(r->conf, "keys", 0);
+	r->killer = evtimer_new(r->base, on_kill, r);
 	timeout = evtimer_new(r->base, on_timeout, r);
 	event_add(timeout,
 	    &(struct timeval){
@@ -543,6 +633,8 @@ run_loop(struct run *r, int kvm_fd)
 	else
 		event_base_loop(r->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	machine_close(r->m);
+	if (r->pool_page != NULL)
+		pool_close(r);
 	if (r->qsd > 0) {
 		kill(r->qsd, SIGTERM);
 		waitpid(r->qsd, NULL, 0);
@@ -550,6 +642,7 @@ run_loop(struct run *r, int kvm_fd)
 	if (r->back != NULL)
 		backthread_close(r->back);
 	free(r->back);
+	event_free(r->killer);
 	event_free(timeout);
 	event_free(r->asked);
 	event_free(r->moved);
