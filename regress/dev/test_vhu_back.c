@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -300,6 +301,7 @@ static void
 on_the_fly(void)
 {
 	unsigned i;
+	uint32_t id, len;
 	int fd;
 
 	begin();
@@ -332,6 +334,8 @@ on_the_fly(void)
 	CHECK_EQ(ff_fd(&f, VHU_SET_VRING_CALL, 0, -1), 0);
 	request(0, 0);
 	ff_kick(&f, 0);
+	while (!ff_used(&f, 0, &id, &len))
+		sched_yield();
 	CHECK_EQ(ff_base(&f, 0), 301);
 	ff_close(&f);
 	CHECK_EQ(starts, 1);
