@@ -290,6 +290,7 @@ const struct sandbox_call filter_sanitizer[] = {
 	CALL(futex, "locks"),
 	CALL(clock_gettime, "locks"),
 	CALL(clock_nanosleep, "thread sanitizer's background thread"),
+	CALL(gettimeofday, "the same"),
 	CALL(nanosleep, "the same"),
 	CALL(sigaltstack, "end of a thread"),
 	CALL(rt_sigprocmask, "threads"),
