@@ -1016,6 +1016,21 @@ list_devs(struct wire *cl, uint32_t type, struct wire_msg *last)
 	return (n);
 }
 
+/* Until so many are there: what a VM process sends has an order of its own. */
+static bool
+wait_devs(struct wire *cl, uint32_t type, unsigned n, uint64_t reads,
+    struct wire_msg *last)
+{
+	const struct msg_dev_figures *f = (const void *)last->raw;
+	unsigned i;
+
+	for (i = 0; i < 1000; i++)
+		if (list_devs(cl, type, last) == n &&
+		    (n == 0 || type != MSG_DEV_FIGURES || f->reads == reads))
+			return (true);
+	return (false);
+}
+
 /* A VM's devices: what the parent says, and figures from pages. */
 static void
 test_devs(void)
@@ -1040,11 +1055,10 @@ test_devs(void)
 	devpage_count(&page->reads, 5);
 	devpage_count(&page->inflight, 3);
 	devpage_hist_add(page->flush_hist, 3000);
-	CHECK_EQ(list_devs(&cl, MSG_DEV_ROW, &m), 1);
+	CHECK(wait_devs(&cl, MSG_DEV_ROW, 1, 0, &m));
 	CHECK_STR(((const struct msg_dev_row *)(const void *)m.raw)->path,
 	    "/disk.img");
-	CHECK_EQ(list_devs(&cl, MSG_DEV_FIGURES, &m), 1);
-	CHECK_EQ(f->reads, 5);
+	CHECK(wait_devs(&cl, MSG_DEV_FIGURES, 1, 5, &m));
 	CHECK_EQ(f->inflight, 3);
 	CHECK_EQ(f->flush_hist[1], 1);
 	/* A process of a later vmd: another page takes its place. */
@@ -1055,12 +1069,11 @@ test_devs(void)
 	/* Its VM has none any more. */
 	dev_rows(0);
 	play_settle(&cl, 1);
-	CHECK_EQ(list_devs(&cl, MSG_DEV_ROW, &m), 0);
-	CHECK_EQ(list_devs(&cl, MSG_DEV_FIGURES, &m), 0);
+	CHECK(wait_devs(&cl, MSG_DEV_ROW, 0, 0, &m));
+	CHECK(wait_devs(&cl, MSG_DEV_FIGURES, 0, 0, &m));
 	dev_rows(1);
 	play_settle(&cl, 1);
-	CHECK_EQ(list_devs(&cl, MSG_DEV_FIGURES, &m), 1);
-	CHECK_EQ(f->reads, 0);
+	CHECK(wait_devs(&cl, MSG_DEV_FIGURES, 1, 0, &m));
 	munmap(map, DEVPAGE_BYTES);
 	wire_close(&cl);
 	play_vm_close(&vm);
