@@ -9,7 +9,7 @@ start() {
 	vmctl start disk
 	con_open disk
 	con_wait disk '^disk:/# ' 120
-	con_type disk 'cat /sys/block/vda/serial /mnt/README\r'
+	con_type disk 'cat /sys/block/vda/serial; echo; cat /mnt/README\r'
 	con_wait disk '^lab'
 	con_wait disk '^This is on the disk of the guest'
 	vm_says disk "blk0 $T/disk.img, raw, 16.0M, serial lab"
