@@ -22,6 +22,19 @@
 #define FLAGS (O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
 /*
+ * Links of /proc/self/fd would lead to what we hold ourselves, and memory files
+ * have a mode that lets anybody in: nobody's path goes there.
+ */
+static int
+open_path(const char *path, int flags, uint64_t resolve)
+{
+	struct open_how how = { .flags = (unsigned)flags,
+		.resolve = resolve | RESOLVE_NO_MAGICLINKS };
+
+	return ((int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how)));
+}
+
+/*
  * With the file system ids and groups alone: FUSE looks at the others, so a
  * mount of the owner's cannot make us wait.
  */
@@ -37,7 +50,7 @@ open_as(const char *path, int flags, const struct msg_cred *c)
 	setfsuid(c->uid);
 	if ((uid_t)setfsuid((uid_t)-1) == c->uid &&
 	    (gid_t)setfsgid((gid_t)-1) == c->gid) {
-		fd = open(path, flags);
+		fd = open_path(path, flags, 0);
 		code = errno;
 	}
 	setfsuid(0);
@@ -53,11 +66,9 @@ open_plainly(
     const char *what, const char *path, int flags, int *fd, struct err *e)
 {
 	const char *verb = (flags & O_ACCMODE) == O_RDONLY ? "read" : "write";
-	struct open_how how = { .flags = (unsigned)flags,
-		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
 	struct stat st;
 
-	*fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	*fd = open_path(path, flags, RESOLVE_NO_SYMLINKS);
 	if (*fd == -1 && errno == ELOOP)
 		return (err_set(e, EACCES,
 		    "%s %s: the vm's owner may not %s it, and a symbolic "
@@ -80,6 +91,11 @@ open_error(const char *what, const char *path, struct err *e)
 		return (err_set(e, ENOENT,
 		    "disk %s: no such file (vmctl create -s SIZE makes one)",
 		    path));
+	if (errno == ELOOP)
+		return (err_set(e, ELOOP,
+		    "%s %s: symbolic links in a circle, or one of /proc, which "
+		    "would lead into vmd: name the file itself",
+		    what, path));
 	return (err_errno(e, "%s %s", what, path));
 }
 
@@ -107,7 +123,7 @@ open_for(const char *what, const char *path, int flags,
 		.gid = has_group ? owner->gid : NOBODY };
 
 	if (owner->uid == 0 && !has_group)
-		*fd = open(path, flags);
+		*fd = open_path(path, flags, 0);
 	else
 		*fd = open_as(path, flags, &c);
 	if (*fd == -1 && errno == EACCES)
@@ -131,7 +147,7 @@ disk_try(const struct conf_disk *d, int flags, const struct conf_owner *owner,
 	if (asker == NULL)
 		return (open_for("disk", d->path, flags, owner, fd, e));
 	if (asker->uid == 0)
-		*fd = open(d->path, flags);
+		*fd = open_path(d->path, flags, 0);
 	else
 		*fd = open_as(d->path, flags, asker);
 	return (*fd == -1 ? open_error("disk", d->path, e) : 0);

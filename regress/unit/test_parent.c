@@ -538,6 +538,48 @@ test_swap(void)
 	teardown();
 }
 
+/*
+ * T66: /proc/self is the parent here, and what it holds is not the asker's nor
+ * the owner's, though a memory file's mode lets anybody in: pages of devices,
+ * kernels that others were lent.
+ */
+static void
+test_own_fds(void)
+{
+	struct conf_owner owner = { .uid = ALICE, .gid = CONF_NONE };
+	struct msg_cred alice = { .uid = ALICE, .gid = ALICE };
+	struct conf_disk d;
+	char path[96];
+	struct err e;
+	bool direct;
+	int fd, own;
+
+	if (geteuid() != 0) {
+		tap_skip("needs root to be somebody else");
+		return;
+	}
+	setup();
+	own = memfd_sealed("page", 4096, F_SEAL_SHRINK | F_SEAL_GROW);
+	REQUIRE(own != -1);
+	conf_disk_init(&d);
+	snprintf(d.path, sizeof(d.path), "/proc/self/fd/%d", own);
+	CHECK_EQ(open_disk(&d, &owner, &alice, &direct, &fd, &e), -1);
+	fd_close(&fd);
+	d.readonly = true;
+	CHECK_EQ(open_disk(&d, &owner, &alice, &direct, &fd, &e), -1);
+	fd_close(&fd);
+	/* By a link of the owner's, in the place of what vm.conf named. */
+	snprintf(path, sizeof(path), "%s/disk", dir);
+	CHECK_EQ(symlink(d.path, path), 0);
+	strlcpy(d.path, path, sizeof(d.path));
+	CHECK_EQ(open_disk(&d, &owner, NULL, &direct, &fd, &e), -1);
+	fd_close(&fd);
+	CHECK_EQ(open_image("kernel", path, &owner, &fd, &e), -1);
+	fd_close(&fd);
+	fd_close(&own);
+	teardown();
+}
+
 /* A VM of the table with one disk, opened. */
 static int
 with_disk(const char *vm, const char *file, bool readonly, struct err *e)
@@ -745,6 +787,7 @@ static const struct tap_case cases[] = {
 	{ "T66 parent: kernels with the owner's rights", test_open },
 	{ "T66 parent: disks with their rights", test_open_disk },
 	{ "T66 parent: a link that is changed meanwhile", test_swap },
+	{ "T66 parent: what the parent itself holds", test_own_fds },
 	{ "T49 parent: two vms, one image", test_lock },
 	{ "parent: rows of disks", test_dev_rows },
 	{ "C8 parent: damaged records", test_records },
