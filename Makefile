@@ -113,6 +113,12 @@ $(B)/regress/guests/%.bz: regress/guests/bz.ld $(patsubst %,$(B)/regress/guests/
 	$(GUESTLD) --oformat=binary -o $@ -T $^
 tests: $(GUESTS)
 
+# A program for Linux guests, which have no libraries.
+$(B)/regress/lab/diskio: regress/lab/diskio.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c17 -O2 $(WARN) -static -s -pthread -o $@ $<
+tests: $(B)/regress/lab/diskio
+
 # Test tools are one file each.
 TOOLS	:= $(B)/regress/lab/kvmprobe
 $(TOOLS): $(B)/%: $(B)/%.o

@@ -538,15 +538,36 @@ qsd_open(struct run *r, struct err *e)
 	return (0);
 }
 
+/* Somebody else's back end listens there. */
+static int
+socket_open(struct run *r, const char *path, struct err *e)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval limit = { .tv_sec = 20 };
+	int s;
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (s == -1 ||
+	    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
+		-1 ||
+	    connect(s, (struct sockaddr *)&sun, sizeof(sun)) == -1)
+		return (err_errno(e, "%s", path));
+	r->disk_fd = s;
+	r->dev.conf.nfds = 1;
+	return (0);
+}
+
 /*
- * "blk here", "rng there", "blk qsd", "blk killed": a device in slot 2, served
- * by this thread, by our vhost-user back end in another one, by QEMU's, or by
- * processes that are killed.
+ * "blk here", "rng there", "blk qsd", "blk killed", "blk at PATH", "fs at PATH":
+ * a device in slot 2, served by this thread, by our vhost-user back end in
+ * another one, by QEMU's, by processes that are killed, or by whoever listens on
+ * a socket.
  */
 static int
 run_device(struct run *r, struct machine_conf *mc, struct err *e)
 {
-	const char *what = ini_get(r->conf, "device", NULL);
+	const char *path, *what = ini_get(r->conf, "device", NULL);
 	const struct vio_ops *ops;
 
 	if (what == NULL)
@@ -563,23 +584,26 @@ run_device(struct run *r, struct machine_conf *mc, struct err *e)
 	r->dev.vio = ops;
 	r->dev.conf = (struct vio_conf){ &r->page_conf, &r->page, &r->disk_fd,
 		r->disk_fd != -1 };
-	if (strstr(what, "there") != NULL) {
+	if ((path = strstr(what, " at ")) != NULL) {
+		if (socket_open(r, path + 4, e) == -1)
+			return (-1);
+		r->dev.vio = strncmp(what, "fs", 2) == 0 ? &vio_proxy_fs
+							 : &vio_proxy_blk;
+	} else if (strstr(what, "there") != NULL) {
 		if ((r->back = calloc(1, sizeof(*r->back))) == NULL)
 			return (err_errno(e, "back end"));
 		backthread_open(
 		    r->back, ops, &r->page_conf, &r->disk_fd, r->disk_fd != -1);
 		r->dev.vio = &r->back->proxy;
 		r->dev.conf = r->back->vio;
-	}
-	if (strstr(what, "killed") != NULL) {
+	} else if (strstr(what, "killed") != NULL) {
 		if (pool_open(r, e) == -1)
 			return (-1);
 		r->dev.vio = &vio_proxy_blk;
 		r->dev.conf = (struct vio_conf){ &r->page_conf, r->pool_page,
 			&r->pool_sock[0], 1 };
 		event_add(r->killer, &(struct timeval){ .tv_usec = 20000 });
-	}
-	if (strstr(what, "qsd") != NULL) {
+	} else if (strstr(what, "qsd") != NULL) {
 		if (qsd_open(r, e) == -1)
 			return (-1);
 		r->dev.vio = &vio_proxy_blk;

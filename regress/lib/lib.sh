@@ -128,12 +128,14 @@ vmctl() {
 # vm.conf with the Linux guest of guests/linux.
 guest() {
 	lib_guests=$(cd build/guests && pwd)
+	lib_initrd=$lib_guests/initrd.img
+	[ ! -e "$T/initrd.img" ] || lib_initrd=$T/initrd.img
 	cat <<-END
 	vm "$1" {
 	    disable
 	    memory 160M
 	    boot "$lib_guests/vmlinux"
-	    initrd "$lib_guests/initrd.img"
+	    initrd "$lib_initrd"
 	    cmdline 'console=ttyS0 quiet hostname=$1 ${2-}'
 	END
 	shift $(($# > 1 ? 2 : 1))
@@ -141,6 +143,23 @@ guest() {
 		echo "    $lib_line"
 	done
 	echo '}'
+}
+
+# initrd_with FILE...: guests that follow have these in /bin, but those named
+# *.ko loaded with the modules.
+initrd_with() {
+	mkdir -p "$T/more/bin" "$T/more/lib"
+	for lib_file; do
+		case $lib_file in
+		*.ko)	cp "$lib_file" "$T/more/lib/60-${lib_file##*/}" ;;
+		*)	cp "$lib_file" "$T/more/bin" ;;
+		esac
+	done
+	(cd "$T/more" && find . | LC_ALL=C sort |
+	    busybox cpio -o -H newc -R 0:0 2>/dev/null) >"$T/more.cpio"
+	# The kernel unpacks one after the other.
+	cat build/guests/initrd.img "$T/more.cpio" >"$T/initrd.img"
+	rm -rf "$T/more" "$T/more.cpio"
 }
 
 # flat NAME [KEYS [LINE of vm.conf...]]: the same with regress/guests/g_talk.c,
