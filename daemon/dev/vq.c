@@ -161,6 +161,12 @@ vq_inflight(const struct vq *q)
 	return (n);
 }
 
+bool
+vq_ring_ok(const struct vq *q)
+{
+	return ((uint16_t)(avail_idx(q) - q->next_used) <= q->rings.size);
+}
+
 /* Taken and not given back is no more than was made available. */
 static bool
 taken_ok(const struct vq *q)

@@ -87,6 +87,8 @@ size_t vq_log_bytes(unsigned size);
  * cannot both be true.
  */
 int vq_resume(struct vq *);
+/* Has the guest made no more available than the ring has room for? */
+bool vq_ring_ok(const struct vq *);
 /* How many requests of the log are in flight. */
 unsigned vq_inflight(const struct vq *);
 /* From any thread: vq_pop() returns 0 as if there were none, until false. */

@@ -284,7 +284,7 @@ reset_device(
 	if (device_reset(b, e) == -1)
 		return (-1);
 	for (q = b->q; q < b->q + b->nthreads; q++) {
-		q->enabled = q->have_addr = false;
+		q->enabled = q->have_addr = q->dead = false;
 		q->base = 0;
 		fd_close(&q->kick_fd);
 	}
@@ -396,7 +396,7 @@ vhu_back_hangup(struct vhu_back *b, struct err *e)
 		bq_set_call(q, &none);
 		bq_set_err(q, &none);
 		fd_close(&q->kick_fd);
-		q->enabled = q->have_addr = false;
+		q->enabled = q->have_addr = q->dead = false;
 		q->size = q->base = 0;
 	}
 	if (b->ready && b->vio.ops->reset != NULL)

@@ -28,6 +28,7 @@ struct backq {
 	/* Main thread only. */
 	struct vhu_addr addr;
 	bool have_addr, enabled;
+	bool dead; /* its ring is broken as it is: not to be started */
 	uint16_t size, base;
 };
 
@@ -90,7 +91,7 @@ int back_get_inflight_fd(
 int back_set_inflight_fd(
     struct vhu_back *, struct vhu_msg *, struct vhu_msg *reply, struct err *);
 
-/* backq.c.  All but bq_fail() and the carrier: main thread. */
+/* backq.c.  All but bq_fail(), bq_broken(), the carrier: main thread. */
 int bq_open(struct backq *, struct err *);
 void bq_close(struct backq *);
 /* The queue is open and may be served. */
@@ -106,6 +107,8 @@ void bq_set_call(struct backq *, int *fd);
 void bq_set_err(struct backq *, int *fd);
 /* Words into the page, and the bell. */
 void bq_fail(struct backq *, const struct err *);
+/* That its guest broke its ring: counted, told. */
+void bq_broken(struct backq *);
 /* Eventfds: a number of 8 bytes. */
 int bq_ring(int fd, uint64_t n);
 extern const struct vio_carrier back_carrier;

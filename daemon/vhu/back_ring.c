@@ -79,24 +79,34 @@ ring_resume(struct backq *q)
 	return (vq_forget(q->vq, q->base));
 }
 
-/* Run it, if it is all there; if it is not, that is no error. */
+/*
+ * Run it, if it is all there; if it is not, that is no error.  Nor is a ring
+ * that its guest has broken: the guest's own affair, as if it had run before.
+ */
 static int
 ring_start(struct backq *q, struct err *e)
 {
 	struct vhu_back *b = q->b;
 	struct vio *v = &b->vio;
+	bool wrong_base;
 
-	if (vq_is_open(q->vq) || q->kick_fd == -1 || !q->enabled ||
+	if (vq_is_open(q->vq) || q->dead || q->kick_fd == -1 || !q->enabled ||
 	    !q->have_addr || q->size == 0 || b->mem.nslots == 0 ||
 	    v->features == 0)
 		return (0);
 	if (ring_open(q, e) == -1)
 		return (-1);
 	if (ring_resume(q) == -1) {
+		wrong_base = b->shared.map == NULL && vq_ring_ok(q->vq);
 		vq_close(q->vq);
-		return (err_set(e, EPROTO,
-		    "queue %u: more in flight than the guest made available",
-		    (unsigned)(q - b->q)));
+		if (wrong_base)
+			return (err_set(e, EPROTO,
+			    "queue %u: more in flight than the guest made "
+			    "available",
+			    (unsigned)(q - b->q)));
+		q->dead = true;
+		bq_broken(q);
+		return (0);
 	}
 	if (!b->started && v->ops->start != NULL)
 		v->ops->start(v);
@@ -275,6 +285,7 @@ back_get_vring_base(
 	if (q == NULL || ring_stop(q, e) == -1)
 		return (-1);
 	fd_close(&q->kick_fd);
+	q->dead = false;
 	reply->body.state.index = m->body.state.index;
 	reply->body.state.num = q->base;
 	return (1);

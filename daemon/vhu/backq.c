@@ -71,6 +71,18 @@ bq_fail(struct backq *q, const struct err *e)
 	pthread_mutex_unlock(&q->lock);
 }
 
+void
+bq_broken(struct backq *q)
+{
+	struct err e;
+
+	devpage_count(&q->b->page->broken_rings, 1);
+	err_set(&e, EPROTO,
+	    "the guest broke queue %u: it stands until the guest resets it",
+	    (unsigned)(q - q->b->q));
+	bq_fail(q, &e);
+}
+
 static void
 call(struct backq *q)
 {
@@ -86,16 +98,13 @@ static void
 on_needs_reset(struct vio *v)
 {
 	struct vhu_back *b = v->carrier_ctx;
-	struct err e;
 
-	devpage_count(&b->page->broken_rings, 1);
-	if (self == NULL || self->b != b)
+	if (self == NULL || self->b != b) {
+		devpage_count(&b->page->broken_rings, 1);
 		return;
+	}
 	self->broken = true;
-	err_set(&e, EPROTO,
-	    "the guest broke queue %u: it stands until the guest resets it",
-	    (unsigned)(self - b->q));
-	bq_fail(self, &e);
+	bq_broken(self);
 }
 
 /* There is no message for it that we offer: sizes do not change. */

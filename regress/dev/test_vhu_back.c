@@ -398,6 +398,44 @@ broken(void)
 	ff_close(&f);
 }
 
+/*
+ * A ring that its guest broke before anybody served it, or while it stood, is
+ * broken no less: the guest's affair, no reason to refuse the front end, which
+ * would have us replaced, again and again, by others that refuse it too.
+ */
+static void
+broken_before(void)
+{
+	static const struct {
+		uint16_t avail, used;
+	} idx[] = { { SIZE + 1, 0 }, { 0, 5 }, { 0x8000, 0 }, { 3, 0x4000 } };
+	uint16_t ring[2] = { 0 };
+	struct err e;
+	unsigned i;
+
+	begin();
+	ff_up(&f, 2, SIZE);
+	for (i = 0; i < sizeof(idx) / sizeof(idx[0]); i++) {
+		ff_base(&f, 0);
+		ff_queue(&f, 0, SIZE);
+		ring[1] = idx[i].avail;
+		mem_write(&f.mem, f.q[0].avail, ring, sizeof(ring));
+		ring[1] = idx[i].used;
+		mem_write(&f.mem, f.q[0].used, ring, sizeof(ring));
+		CHECK_EQ(ff_start(&f, 0), 0);
+		CHECK(ff_bell(f.q[0].err));
+		CHECK_EQ(f.page->broken_rings, i + 1);
+		devpage_err_get(f.page, &e);
+		CHECK_EQ(e.code, EPROTO);
+		round_trip(1, 10);
+	}
+	ff_base(&f, 0);
+	ff_queue(&f, 0, SIZE);
+	CHECK_EQ(ff_start(&f, 0), 0);
+	round_trip(0, 10);
+	ff_close(&f);
+}
+
 /* ---- Resets and stops against requests ----------------------------------- */
 
 static void *
@@ -964,6 +1002,7 @@ static const struct tap_case cases[] = {
 	{ "vhu back: changes while it runs", on_the_fly },
 	{ "vhu back: stuck", stuck },
 	{ "T01 vhu back: a broken ring", broken },
+	{ "T01 vhu back: a ring that is broken already", broken_before },
 	{ "T12 vhu back: stops against kicks", stop_race },
 	{ "T12 vhu back: resets against kicks", reset_race },
 	{ "T13 vhu back: reset with 64 requests in flight", reset_slow },

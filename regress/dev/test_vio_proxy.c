@@ -370,6 +370,31 @@ broken_ring(void)
 	down();
 }
 
+/*
+ * One that was broken before there was anybody to serve it: no process is lost
+ * for that, as the next one would be lost, too.
+ */
+static void
+broken_early(void)
+{
+	uint16_t idx = 65;
+	unsigned i;
+
+	up();
+	for (i = 0; i < 3; i++) {
+		CHECK(fg_negotiate(&g, OFFERED));
+		fg_queue(&g, 0, 64);
+		mem_write(&g.f.mem, g.q[0].avail + 2, &idx, sizeof(idx));
+		fg_out(&g, FG_STATUS, 15);
+		UNTIL(fg_needs_reset(&g));
+	}
+	CHECK_EQ(g.f.dev_events[MACH_DEV_LOST], 0);
+	fg_up(&g, OFFERED, 64);
+	copies("after");
+	CHECK(!fg_needs_reset(&g));
+	down();
+}
+
 /* T25: hung is named within five seconds, and no clock ticks for the idle. */
 static void
 hangs(void)
@@ -632,6 +657,7 @@ static const struct tap_case cases[] = {
 	{ "proxy: its process dies, another one goes on", dies },
 	{ "proxy: reset while its process is gone", reset_while_gone },
 	{ "proxy: a broken ring is that device's alone", broken_ring },
+	{ "proxy: a ring that is broken before it runs", broken_early },
 	{ "T25 proxy: a device that hangs is named", hangs },
 	{ "T35 proxy: the doorbell follows BAR 0", bar_moves },
 	{ "T09 proxy: notifications of queues that are not", notifies },
