@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/vhu/wire.h"
 #include "shared/fd.h"
 
 #define HEAD_BYTES 12
+#define PIECES_S 5 /* from a first piece of a message to its last */
 #define U64 8, 8
 #define STATE sizeof(struct vhu_state), sizeof(struct vhu_state)
 #define ADDR sizeof(struct vhu_addr), sizeof(struct vhu_addr)
@@ -226,6 +228,31 @@ recv_failed(ssize_t n, struct err *e)
 	return (err_errno(e, "vhost-user"));
 }
 
+#ifndef WIRE_NOW_S /* a test has a clock of its own */
+#define WIRE_NOW_S now_s
+
+static time_t
+now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec);
+}
+#endif
+
+/*
+ * A limit of the socket's is one of each piece: who sends byte by byte would
+ * keep us for as long as he likes.  Messages come whole but from such.
+ */
+static bool
+too_slow(time_t *first_s)
+{
+	if (*first_s == 0)
+		*first_s = WIRE_NOW_S();
+	return (WIRE_NOW_S() - *first_s > PIECES_S);
+}
+
 /* All of len bytes: 1, 0 the end came first of all, -1. */
 static int
 recv_part(int sock, struct vhu_msg *m, void *buf, size_t len, struct err *e)
@@ -234,6 +261,7 @@ recv_part(int sock, struct vhu_msg *m, void *buf, size_t len, struct err *e)
 		struct cmsghdr align;
 		char room[CMSG_SPACE(sizeof(int) * VHU_FDS_MAX)];
 	} control;
+	time_t first_s = 0;
 	size_t have = 0;
 	ssize_t n;
 
@@ -256,6 +284,9 @@ recv_part(int sock, struct vhu_msg *m, void *buf, size_t len, struct err *e)
 		if (fds_take(m, &mh, e) == -1)
 			return (-1);
 		have += (size_t)n;
+		if (have < len && too_slow(&first_s))
+			return (err_set(e, ETIMEDOUT,
+			    "vhost-user: a message in many pieces"));
 	}
 	return (1);
 }
