@@ -15,17 +15,20 @@
 #include "daemon/parent/parent.h"
 #include "shared/str.h"
 
-/* The VM of ours that has this file open, or NULL. */
+/* Another device of ours that has this file, and one of the two writes. */
 static const struct vment *
-lock_vm(const struct parent *p, const struct stat *st)
+lock_vm(const struct vmdev *d, const struct stat *st)
 {
+	bool readonly = vmdev_disk(d)->readonly;
+	const struct vmdev *o;
 	const struct vment *v;
-	unsigned i;
 
-	TAILQ_FOREACH(v, &p->vms, entry)
-		for (i = 0; i < v->ndevs; i++)
-			if (v->dev[i].image_dev == st->st_dev &&
-			    v->dev[i].image_ino == st->st_ino)
+	TAILQ_FOREACH(v, &d->v->p->vms, entry)
+		for (o = v->dev; o < v->dev + v->ndevs; o++)
+			if (o != d && o->image_ino != 0 &&
+			    o->image_dev == st->st_dev &&
+			    o->image_ino == st->st_ino &&
+			    !(readonly && vmdev_disk(o)->readonly))
 				return (v);
 	return (NULL);
 }
@@ -51,18 +54,12 @@ pid_name(pid_t pid, char *name, size_t size)
 	str_vis(name, size, text);
 }
 
-/* Who is in the way: a VM of ours, a process that locked by its pid, or some. */
+/* Who is in the way: a process that locked by its pid, or some. */
 static int
-lock_refused(const struct parent *p, const char *path, int fd, struct flock *fl,
-    struct err *e)
+lock_refused(const char *path, int fd, struct flock *fl, struct err *e)
 {
-	const struct vment *v;
-	struct stat st;
 	char name[128];
 
-	if (fstat(fd, &st) == 0 && (v = lock_vm(p, &st)) != NULL)
-		return (err_set(e, EBUSY, "disk %s is in use by vm %s", path,
-		    v->conf.name));
 	if (fcntl(fd, F_OFD_GETLK, fl) == 0 && fl->l_type != F_UNLCK &&
 	    fl->l_pid > 0) {
 		pid_name(fl->l_pid, name, sizeof(name));
@@ -73,19 +70,28 @@ lock_refused(const struct parent *p, const char *path, int fd, struct flock *fl,
 	    "disk %s is in use by another program (fuser tells which)", path));
 }
 
+/*
+ * Our own table is asked before the lock: nobody has that of a VM which an
+ * earlier vmd started, from the death of its device's process until another
+ * takes over.
+ */
 int
-lock_image(const struct parent *p, const char *path, int fd, bool readonly,
-    struct err *e)
+lock_image(const struct vmdev *d, const struct stat *st, struct err *e)
 {
-	struct flock fl = { .l_type = readonly ? F_RDLCK : F_WRLCK,
+	const struct conf_disk *disk = vmdev_disk(d);
+	struct flock fl = { .l_type = disk->readonly ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET };
+	const struct vment *v;
 
-	if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
+	if ((v = lock_vm(d, st)) != NULL)
+		return (err_set(e, EBUSY, "disk %s is in use by vm %s",
+		    disk->path, v->conf.name));
+	if (fcntl(d->image_fd, F_OFD_SETLK, &fl) == 0)
 		return (0);
 	if (errno == EAGAIN || errno == EACCES)
-		return (lock_refused(p, path, fd, &fl, e));
+		return (lock_refused(disk->path, d->image_fd, &fl, e));
 	return (err_errno(e,
 	    "disk %s cannot be locked, so nothing would keep a second vm from "
 	    "it",
-	    path));
+	    disk->path));
 }

@@ -181,9 +181,9 @@ int open_image(const char *what, const char *path, const struct conf_owner *,
 int open_disk(const struct conf_disk *, const struct conf_owner *,
     const struct msg_cred *asker, bool *direct, int *fd, struct err *);
 
-/* lock.c: or -1 with words that name who has it */
-int lock_image(const struct parent *, const char *path, int fd, bool readonly,
-    struct err *);
+/* lock.c: its image_fd, which is that file; or -1: words name who has it */
+struct stat;
+int lock_image(const struct vmdev *, const struct stat *, struct err *);
 
 /* vmdev.c: device processes */
 int vmdev_open(struct vment *, struct err *); /* images, locks, pages */

@@ -69,7 +69,7 @@ vmdev_image(struct vmdev *d, struct err *e)
 		    disk->path);
 		goto fail;
 	}
-	if (lock_image(v->p, disk->path, d->image_fd, disk->readonly, e) == -1)
+	if (lock_image(d, &st, e) == -1)
 		goto fail;
 	d->image_dev = st.st_dev;
 	d->image_ino = st.st_ino;

@@ -630,6 +630,13 @@ test_lock(void)
 	/* Free again when the VM that had it is gone. */
 	vmdev_clear(TAILQ_FIRST(&p.vms));
 	CHECK_EQ(with_disk("eight", "a.img", false, &e), 0);
+	/* Of an earlier vmd, while its process is replaced: the lock is gone. */
+	v = TAILQ_LAST(&p.vms, vmhead);
+	fd_close(&v->dev[0].image_fd);
+	CHECK_EQ(with_disk("nine", "a.img", false, &e), -1);
+	CHECK(strstr(e.text, "in use by vm eight") != NULL);
+	CHECK_EQ(with_disk("ten", "a.img", true, &e), -1);
+	CHECK_EQ(vmdev_image(&v->dev[0], &e), 0);
 	teardown();
 }
 
