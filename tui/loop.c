@@ -78,19 +78,20 @@ set_clock(struct model *m)
 
 /*
  * Draw soon: at once after a pause, else when the last frame is old enough, and
- * half of the time is left for what comes in.
+ * half of the time is left for what comes in; but a key does not wait for that.
  */
 static void
 want_frame(struct loop *l)
 {
 	int64_t now = now_ms(), since = now - l->last_frame_ms, gap;
+	bool key = l->last_key_ms > l->last_frame_ms;
 
 	if (l->app.quit)
 		event_base_loopbreak(l->base);
-	if (l->framing || (!l->app.dirty && !l->model_changed))
+	if ((l->framing && !key) || (!l->app.dirty && !l->model_changed))
 		return;
 	gap = now - l->last_key_ms < TYPING_MS ? KEY_FRAME_MS : FRAME_MS;
-	if (gap < 2 * l->frame_ms)
+	if (gap < 2 * l->frame_ms && !key)
 		gap = 2 * l->frame_ms;
 	l->framing = true;
 	add_ms(l->ev[EV_FRAME], since >= gap ? 0 : gap - since);
