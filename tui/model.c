@@ -193,10 +193,13 @@ ring60_add(struct ring60 *r, float v)
 	r->v[r->n++] = v;
 }
 
+/* Of what a page says, which may be anything: at most 1e18. */
 static float
 rate(uint64_t now, uint64_t before, double secs)
 {
-	return (now < before ? 0 : (float)((double)(now - before) / secs));
+	double r = now < before ? 0 : (double)(now - before) / secs;
+
+	return (r < 1e18 ? (float)r : 1e18f);
 }
 
 void

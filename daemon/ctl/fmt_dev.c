@@ -11,16 +11,19 @@
 #include "shared/str.h"
 
 #define INDENT "      "
+#define RATE_MAX 1e18 /* no disk; what a page says is its device's word */
 
 /* A counter that went back is of a page that is new. */
 static double
 rate(const struct fmt_dev *d, uint64_t old, uint64_t now)
 {
+	double r;
+
 	if (!d->has_old || !d->has_now || now < old ||
 	    d->now.now_ns <= d->old.now_ns)
 		return (0);
-	return ((double)(now - old) * 1e9 /
-	    (double)(d->now.now_ns - d->old.now_ns));
+	r = (double)(now - old) * 1e9 / (double)(d->now.now_ns - d->old.now_ns);
+	return (r < RATE_MAX ? r : RATE_MAX);
 }
 
 #define RATE(d, f) rate(d, (d)->old.f, (d)->now.f)

@@ -86,6 +86,12 @@ disks(void)
 	synth_key(&s, 'i');
 	synth_golden(&s, "disks-120x40", 40, 120, cs_block, false);
 	synth_golden(&s, "disks-80x24", 24, 80, cs_ascii, false);
+	/* A device that lies: numbers all the same. */
+	f.now_ns++;
+	f.read_bytes = f.reads = UINT64_MAX;
+	model_dev_figures(&s.model, &f);
+	CHECK(model_find(&s.model, 2)->disk[0].read_bytes <= 1e18f);
+	CHECK(model_find(&s.model, 2)->disk[0].reads <= 1e18f);
 	synth_fini(&s);
 }
 

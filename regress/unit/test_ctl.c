@@ -547,6 +547,13 @@ test_dev(void)
 	CHECK(strchr(text, '\033') == NULL && strchr(text, '\007') == NULL);
 	CHECK(strstr(text, "           stuck: no space") != NULL);
 	free(text);
+	/* Numbers of a device that lies are numbers. */
+	d = dev_web;
+	d.now.read_bytes = UINT64_MAX;
+	d.now.now_ns = d.old.now_ns + 1;
+	text = printed_dev(&d);
+	CHECK(strstr(text, " 888P/s, ") != NULL);
+	free(text);
 }
 
 static void
