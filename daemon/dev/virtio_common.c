@@ -87,6 +87,18 @@ queue_read(struct vpci *p, uint64_t off)
 	}
 }
 
+/*
+ * 4.1.4.3.1: a driver waits for 0 after a reset, since it then takes its
+ * buffers back.  A read that a late process has under way ends in one of them.
+ */
+static uint8_t
+status_read(const struct vpci *p)
+{
+	if (p->status == 0 && p->proxy.lingers)
+		return (VIO_NEEDS_RESET);
+	return (p->status);
+}
+
 static uint32_t
 common_read(struct vpci *p, uint64_t off)
 {
@@ -108,7 +120,7 @@ common_read(struct vpci *p, uint64_t off)
 	case NUM_QUEUES:
 		return (p->vio.nqueues);
 	case STATUS:
-		return (p->status);
+		return (status_read(p));
 	case GENERATION:
 		return (p->generation);
 	case Q_SEL:

@@ -72,6 +72,8 @@ lost(struct dev *d, struct err *e)
 	struct vpci *p = d->state;
 
 	watch(d, WATCH_SOCK, false); /* before the fd is another's */
+	/* One that has closed its socket has ended; one that is late has not. */
+	p->proxy.lingers = e->code != EPIPE && e->code != ECONNRESET;
 	vio_proxy_words(&p->vio, e);
 	vio_proxy_drop(&p->vio);
 	tell(d, MACH_DEV_LOST, e);
@@ -444,6 +446,7 @@ virtio_pci_replace(struct dev *d, int *sock, struct err *e)
 
 	pthread_mutex_lock(&d->lock);
 	watch(d, WATCH_SOCK, false);
+	p->proxy.lingers = false; /* nobody comes before that one has died */
 	rc = vio_proxy_replace(&p->vio, sock, e);
 	if (rc == 0)
 		vpci_proxy_sync(d);

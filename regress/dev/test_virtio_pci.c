@@ -5,6 +5,7 @@
  * write.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "daemon/dev/pci.h"
@@ -681,7 +682,7 @@ race_main(void *arg)
 
 	while (__atomic_load_n(&racing, __ATOMIC_RELAXED)) {
 		bus_rw(g.f.m.pio, BAR_IO, &zero, sizeof(zero), true);
-		++*n;
+		__atomic_fetch_add(n, 1, __ATOMIC_RELAXED);
 	}
 	return (NULL);
 }
@@ -700,6 +701,8 @@ race(void)
 	fg_avail(&g, 0, 0);
 	racing = true;
 	pthread_create(&t, NULL, race_main, &n);
+	while (__atomic_load_n(&n, __ATOMIC_RELAXED) == 0)
+		sched_yield();
 	for (i = 0; i < 10000; i++) {
 		fg_negotiate(&g, i % 2 ? OFFERED : VIO_F_VERSION_1);
 		fg_out(&g, FG_Q_SEL, 0);
