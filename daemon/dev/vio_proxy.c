@@ -283,6 +283,14 @@ vio_proxy_settle(struct vio *v)
 			(void)vq_resume(&v->vq[i]);
 }
 
+void
+vio_proxy_forget(struct vio *v)
+{
+	struct vio_proxy *x = v->state;
+
+	memset(x->log, 0, x->log_bytes * v->nqueues);
+}
+
 int
 vio_proxy_reset(struct vio *v, struct err *e)
 {
@@ -295,7 +303,7 @@ vio_proxy_reset(struct vio *v, struct err *e)
 		vhu_front_reset(&x->front, e) == -1))
 		rc = -1;
 	x->running = x->died = x->hung = false;
-	memset(x->log, 0, x->log_bytes * v->nqueues);
+	vio_proxy_forget(v);
 	return (rc);
 }
 

@@ -63,6 +63,8 @@ void vio_proxy_settle(struct vio *);
  * -1: it is lost, and all of that is true all the more.
  */
 int vio_proxy_reset(struct vio *, struct err *);
+/* Nothing is in flight, whatever a process that is dead now has logged since. */
+void vio_proxy_forget(struct vio *);
 /* Another process takes the place of a dead one; takes *sock. */
 int vio_proxy_replace(struct vio *, int *sock, struct err *);
 bool vio_proxy_there(const struct vio *);

@@ -446,7 +446,10 @@ virtio_pci_replace(struct dev *d, int *sock, struct err *e)
 
 	pthread_mutex_lock(&d->lock);
 	watch(d, WATCH_SOCK, false);
-	p->proxy.lingers = false; /* nobody comes before that one has died */
+	/* Nobody comes before the one before has died. */
+	if (p->proxy.lingers && p->status == 0)
+		vio_proxy_forget(&p->vio);
+	p->proxy.lingers = false;
 	rc = vio_proxy_replace(&p->vio, sock, e);
 	if (rc == 0)
 		vpci_proxy_sync(d);
