@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -377,16 +378,39 @@ pid_open(pid_t pid, uint64_t start, uid_t uid, struct err *e)
 	return (fd);
 }
 
+/*
+ * Its VM's process ended while there was no vmd.  Devices end with it, if they
+ * are well; one that does not would keep its image, and the uid that another VM
+ * is given.
+ */
+static void
+record_end_devs(const struct record *r)
+{
+	const struct vmdev *d;
+	struct err none;
+	int fd;
+
+	for (d = r->dev; d < r->dev + r->ndevs; d++) {
+		if ((fd = pid_open(d->pid, d->pid_start, r->uid, &none)) == -1)
+			continue;
+		pidfd_kill(fd, SIGKILL);
+		fd_close(&fd);
+	}
+}
+
 /* The very process that the record speaks of, or -1. */
 static int
 record_pidfd(const struct record *r, struct err *e)
 {
 	char boot[64];
+	int fd;
 
 	boot_id(boot, sizeof(boot));
 	if (strcmp(boot, r->boot) != 0)
 		return (err_set(e, ESRCH, "of an earlier boot"));
-	return (pid_open(r->pid, r->start, r->uid, e));
+	if ((fd = pid_open(r->pid, r->start, r->uid, e)) == -1)
+		record_end_devs(r);
+	return (fd);
 }
 
 /* Of its devices some may be gone: they get another process. */

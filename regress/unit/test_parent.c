@@ -713,17 +713,38 @@ quiet(void *ctx, int prio, const char *line)
 	(void)line;
 }
 
+/* One of a uid of its own, as those of a VM are. */
+static pid_t
+other_process(void)
+{
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	CHECK_EQ(pipe2(ready, O_CLOEXEC), 0);
+	if ((pid = fork()) == 0) {
+		if (setuid(60000) == -1 || write(ready[1], "", 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	CHECK_EQ(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return (pid);
+}
+
 /* C8: every byte of a record changed, and every length of it. */
 static void
 test_records(void)
 {
 	static const uint8_t flips[] = { 0x01, 0x10, 0x80, 0xff };
-	char buf[4096] = "", bad[4096];
+	char buf[4096] = "", bad[4096], buf2[4096] = "";
 	struct vment *v;
-	size_t i, k, len;
+	size_t i, k, len, len2;
 	struct err none;
-	int ready[2];
-	pid_t pid;
+	pid_t pid, dev, late;
+	int status = 0;
 
 	if (geteuid() != 0) {
 		tap_skip("needs root to make a process of another uid");
@@ -733,36 +754,34 @@ test_records(void)
 	log_setsink(quiet, NULL);
 	peer_close(p.control.peer);
 	p.control.peer = NULL;
-	if (pipe2(ready, O_CLOEXEC) == -1)
-		return;
-	if ((pid = fork()) == 0) {
-		/* A uid of its own, as a VM's process has. */
-		if (setuid(60000) == -1 || write(ready[1], "", 1) != 1)
-			_exit(1);
-		pause();
-		_exit(0);
-	}
-	CHECK_EQ(read(ready[0], bad, 1), 1);
-	close(ready[0]);
-	close(ready[1]);
+	pid = other_process();
+	/* No number that a flipped bit makes of the first one. */
+	dev = other_process();
+	kill(dev, SIGKILL);
+	CHECK_EQ(waitpid(dev, NULL, 0), dev);
+	dev = other_process();
+	late = other_process();
 	v = add("web");
 	v->pid = pid;
 	v->pid_start = pid_start_time(pid);
 	v->uid = 60000;
 	memset(v->token, 0x5a, sizeof(v->token));
-	/* A disk whose process is the same one, and the wish of somebody. */
+	/* A disk with its process, and the wish of somebody. */
 	put("a.img", "image", 0600, 0);
 	v->conf.ndisks = 1;
 	conf_disk_init(&v->conf.disks[0]);
 	snprintf(v->conf.disks[0].path, sizeof(v->conf.disks[0].path),
 	    "%s/a.img", dir);
 	CHECK_EQ(vmdev_open(v, &none), 0);
-	v->dev[0].pid = pid;
-	v->dev[0].pid_start = v->pid_start;
+	v->dev[0].pid = dev;
+	v->dev[0].pid_start = pid_start_time(dev);
 	v->asked_disks = 1;
 	v->asker =
 	    (struct msg_cred){ .uid = 7, .ngroups = 2, .groups = { 8, 9 } };
 	len = record(v, buf, sizeof(buf));
+	v->dev[0].pid = late;
+	v->dev[0].pid_start = pid_start_time(late);
+	len2 = record(v, buf2, sizeof(buf2));
 	drop(v);
 	CHECK(len > 200);
 	CHECK(strstr(buf, "asker 1 7 0 2 8 9\n--\n") != NULL);
@@ -779,6 +798,13 @@ test_records(void)
 	kill(pid, SIGKILL);
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
 	CHECK_EQ(take_back(buf, len, pid), 0); /* its number is nobody's */
+	/* What served it may hold its image, and its uid, for ever. */
+	CHECK_EQ(take_back(buf2, len2, pid), 0);
+	kill(late, SIGTERM); /* too late, if all is well */
+	CHECK_EQ(waitpid(late, &status, 0), late);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	kill(dev, SIGKILL);
+	CHECK_EQ(waitpid(dev, NULL, 0), dev);
 	log_setsink(NULL, NULL);
 	teardown();
 }
