@@ -273,14 +273,15 @@ kick_wait(struct backq *q)
 
 /*
  * Whoever served this ring before us may have died after he put something into
- * it and before he said so; and the guest may have kicked nobody.
+ * it and before he said so; and the guest may have kicked nobody.  Only where
+ * neither ring nor log tells of anybody there was none.
  */
 static void
 serve(struct backq *q)
 {
 	struct vio *v = &q->b->vio;
 
-	if (q->vq->next_used != 0)
+	if (q->vq->next_used != 0 || q->vq->counter > 1)
 		call(q);
 	do {
 		v->ops->kick(v, q->vq);

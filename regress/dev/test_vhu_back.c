@@ -870,6 +870,36 @@ logs(void)
 	ff_close(&f);
 }
 
+/*
+ * Who had served 65536 requests, and died before he said so of the last one,
+ * has left an index of 0 and a log that is not new.
+ */
+static void
+wrapped(void)
+{
+	struct vq_log *log;
+	uint64_t bytes;
+	int fd;
+
+	begin();
+	ff_hello(&f, VIO_F_EVENT_IDX);
+	fd = log_get(FF_QUEUES, 128, &bytes);
+	log = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	REQUIRE(log != MAP_FAILED);
+	log->version = 1;
+	log->desc_num = SIZE;
+	log->desc[2].counter = 65536;
+	CHECK_EQ(log_set(bytes, 0, FF_QUEUES, 128, fd), 0);
+	CHECK_EQ(ff_mem_table(&f), 0);
+	ff_queue(&f, 0, SIZE);
+	CHECK_EQ(ff_start(&f, 0), 0);
+	CHECK(ff_bell(f.q[0].call));
+	round_trip(0, 10);
+	munmap(log, bytes);
+	close(fd);
+	ff_close(&f);
+}
+
 /* Requests in any order and out of place, with fds of all kinds. */
 static void
 disorder(void)
@@ -1012,6 +1042,7 @@ static const struct tap_case cases[] = {
 	{ "T09 T17 vhu back: numbers", numbers },
 	{ "vhu back: bells that are none", bells },
 	{ "vhu back: logs", logs },
+	{ "vhu back: an index that has wrapped", wrapped },
 	{ "T63 vhu back: disorder", disorder },
 	{ "T63 vhu back: nobody asked", unasked },
 	{ "vhu back: who reads our kicks", thieves },
