@@ -88,6 +88,12 @@ bq_fail(struct backq *q, const struct err *e)
 	devpage_err_put(q->b->page, e);
 }
 
+void
+bq_broken(struct backq *q)
+{
+	devpage_count(&q->b->page->broken_rings, 1);
+}
+
 int
 bq_ring(int fd, uint64_t n)
 {
