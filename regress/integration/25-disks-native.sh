@@ -180,10 +180,29 @@ ended() {
 	kill -STOP "$(disk_pid a)"
 	vmctl stop -fw a
 	equal "$(disks_of a)" 0
+	# As when its main thread waits for a device that plays dead.
+	vmctl start a
+	kill -STOP "$(disk_pid a)" "$(disk_pid a 1)" "$(vm_pid a)"
+	vmctl stop -fw a
+	equal "$(disks_of a)" 0
 	vmctl start a
 	kill -KILL "$(vm_pid a)"
 	wait_for 5 vm_is a stopped
 	equal "$(disks_of a)" 0
+	vmctl start twin
+	vmctl stop -fw twin
+	# One that does not end by itself, when its VM ended without a vmd.
+	vmctl start a
+	control=$(child_pid control)
+	first=$(disk_pid a)
+	vm=$(vm_pid a)
+	kill -STOP "$first"
+	kill -KILL "$(vmd_pid)"
+	wait_for 10 not alive "$control"
+	kill -KILL "$vm"
+	wait_for 10 not alive "$vm"
+	run_vmd
+	wait_for 5 not alive "$first"
 	vmctl start twin
 	vmctl stop -fw twin
 	# -d is for one run.
