@@ -223,6 +223,7 @@ vio_proxy_start(
 
 	x->running = true;
 	x->started = 0;
+	vhu_front_begin(f);
 	if (vhu_front_mem(f, mem, e) == -1 ||
 	    vhu_front_features(f, v->features, e) == -1 ||
 	    vhu_front_inflight(f, x->log_fd, v->nqueues, queue_size(v), e) ==
@@ -262,6 +263,7 @@ vio_proxy_stop(struct vio *v, struct err *e)
 	uint16_t base[VIO_QUEUES_MAX];
 	unsigned i;
 
+	vhu_front_begin(&x->front);
 	if (queues_stop(v, base, e) == -1)
 		return (-1);
 	for (i = 0; i < v->nqueues; i++)
@@ -298,6 +300,7 @@ vio_proxy_reset(struct vio *v, struct err *e)
 	uint16_t base[VIO_QUEUES_MAX];
 	int rc = 0;
 
+	vhu_front_begin(&x->front);
 	if (vio_proxy_there(v) &&
 	    ((x->running && queues_stop(v, base, e) == -1) ||
 		vhu_front_reset(&x->front, e) == -1))

@@ -15,6 +15,21 @@
 #define FRONT_RECV vhu_recv
 #endif
 
+#define TOGETHER_S 10
+
+#ifndef FRONT_NOW_S /* a test has a clock of its own */
+#define FRONT_NOW_S front_now_s
+
+static time_t
+front_now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec);
+}
+#endif
+
 #define WANTED                                                                 \
 	(VHU_P_MQ | VHU_P_REPLY_ACK | VHU_P_CONFIG | VHU_P_INFLIGHT_SHMFD |    \
 	    VHU_P_RESET_DEVICE | VHU_P_STATUS)
@@ -31,6 +46,12 @@ vhu_front_close(struct vhu_front *f)
 {
 	fd_close(&f->sock);
 	f->has_mem = false;
+}
+
+void
+vhu_front_begin(struct vhu_front *f)
+{
+	f->until_s = FRONT_NOW_S() + TOGETHER_S;
 }
 
 /* The answer to what was just sent: nothing else may come. */
@@ -71,6 +92,9 @@ ask(struct vhu_front *f, struct vhu_msg *m, struct err *e)
 	if (ack)
 		m->flags |= VHU_NEED_REPLY;
 	f->lost = true; /* unless all goes well */
+	if (FRONT_NOW_S() > f->until_s)
+		return (err_set(e, ETIMEDOUT,
+		    "%s: the device's process is too slow", row->name));
 	if (FRONT_SEND(f->sock, m, e) == -1)
 		return (err_prefix(e, "%s", row->name));
 	if (row->reply_max > 0 || ack) {
@@ -164,6 +188,7 @@ vhu_front_open(struct vhu_front *f, int *sock, struct err *e)
 	vhu_front_close(f);
 	vhu_front_init(f);
 	f->sock = fd_move(sock);
+	vhu_front_begin(f);
 	if (agree(f, e) == 0)
 		return (0);
 	f->lost = true;

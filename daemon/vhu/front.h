@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "daemon/dev/vq.h"
 #include "daemon/mach/mem.h"
@@ -23,6 +24,7 @@ struct vhu_front {
 	uint64_t features; /* what it offers */
 	uint64_t protocol; /* what was agreed */
 	unsigned nqueues;  /* how many it has; 0: it cannot say */
+	time_t until_s;    /* by when all must be answered */
 };
 
 struct vhu_front_queue {
@@ -36,6 +38,12 @@ void vhu_front_init(struct vhu_front *);
 /* Takes *sock; features, protocol features, owner, number of queues. */
 int vhu_front_open(struct vhu_front *, int *sock, struct err *);
 void vhu_front_close(struct vhu_front *);
+/*
+ * All that is asked until this is called again may take ten seconds together:
+ * one that answers each request just in time has up to a hundred of them.
+ * vhu_front_open() is the first such call.
+ */
+void vhu_front_begin(struct vhu_front *);
 /* The first bytes of the device's configuration. */
 int vhu_front_config(
     struct vhu_front *, void *buf, unsigned bytes, struct err *);

@@ -13,7 +13,44 @@ fake_now_s(void)
 #define WIRE_NOW_S fake_now_s
 #include "daemon/vhu/wire.c"
 
+static time_t
+front_now(void)
+{
+	return (clock_s);
+}
+
+static int
+front_send(int sock, const struct vhu_msg *m, struct err *e)
+{
+	(void)sock;
+	(void)m;
+	(void)e;
+	return (0);
+}
+
+/* The right answer, each time when the socket would just have waited for it. */
+static int front_recv(int, struct vhu_msg *, struct err *);
+#define FRONT_NOW_S front_now
+#define FRONT_SEND front_send
+#define FRONT_RECV front_recv
+#include "daemon/vhu/front.c"
+
 #include "regress/lib/tap.h"
+
+static uint32_t answer_to;
+
+static int
+front_recv(int sock, struct vhu_msg *m, struct err *e)
+{
+	struct vhu_msg request;
+
+	(void)sock;
+	(void)e;
+	vhu_msg_init(&request, answer_to);
+	vhu_msg_reply(m, &request);
+	clock_s += 4;
+	return (1);
+}
 
 static int sv[2];
 
@@ -63,8 +100,36 @@ trickles(void)
 	unpair();
 }
 
+static void
+each_in_time(void)
+{
+	struct mem none = { .nslots = 1 };
+	struct vhu_front f;
+	struct err e;
+	unsigned i;
+
+	vhu_front_init(&f);
+	f.sock = 0;
+	f.protocol = VHU_P_REPLY_ACK;
+	for (i = 0; i < 5; i++) {
+		vhu_front_begin(&f);
+		answer_to = VHU_SET_FEATURES;
+		CHECK_EQ(vhu_front_features(&f, 0, &e), 0);
+		answer_to = VHU_SET_MEM_TABLE;
+		f.has_mem = false;
+		CHECK_EQ(vhu_front_mem(&f, &none, &e), 0);
+	}
+	f.has_mem = false;
+	CHECK_EQ(vhu_front_mem(&f, &none, &e), 0);
+	f.has_mem = false;
+	CHECK_EQ(vhu_front_mem(&f, &none, &e), -1);
+	CHECK_EQ(e.code, ETIMEDOUT);
+	CHECK(f.lost);
+}
+
 static const struct tap_case cases[] = {
 	{ "T25 vhu wire: byte by byte is too late", trickles },
+	{ "T25 vhu front: many answers, each in time", each_in_time },
 };
 
 TAP_MAIN(cases)
