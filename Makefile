@@ -39,7 +39,7 @@ ALLLD	:= $(if $(SAN),-fsanitize=$(SAN)) -pie -Wl,-z,relro,-z,now -pthread \
 SHARED	:= $(wildcard shared/*.c)
 DAEMON	:= $(wildcard daemon/proc/*.c daemon/parent/*.c daemon/control/*.c \
 	   daemon/vmm/*.c daemon/vm/*.c daemon/mach/*.c daemon/hv/*.c \
-	   daemon/dev/*.c daemon/disk/*.c daemon/boot/*.c daemon/vhu/*.c)
+	   daemon/launch/*.c daemon/dev/*.c daemon/disk/*.c daemon/boot/*.c daemon/vhu/*.c)
 CTL	:= $(filter-out %/main.c,$(wildcard daemon/ctl/*.c))
 TUI	:= $(filter-out %/main.c,$(wildcard tui/*.c tui/*/*.c))
 LIBS	:= $(B)/libdaemon.a $(B)/libctl.a $(B)/libtui.a $(B)/libshared.a

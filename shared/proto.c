@@ -275,6 +275,16 @@ static const struct msg_field fields_vm_dev[] = {
 	NUM(vm_dev, what, 0, DEVFD_N - 1),
 	FIELD(vm_dev, name, FIELD_TEXT, 1, 0),
 };
+static const struct msg_field fields_launch[] = {
+	ID(launch), NUM(launch, index, 0, VM_DEVS_MAX - 1),
+	NUM(launch, what, 0, LAUNCHFD_N - 1),
+	NUM(launch, uid, 0, UINT32_MAX - 1),
+	NUM(launch, gid, 0, UINT32_MAX - 1), BOOL(launch, readonly),
+};
+static const struct msg_field fields_launched[] = {
+	ID(launched), NUM(launched, index, 0, VM_DEVS_MAX - 1),
+	WHY(launched),
+};
 static const struct msg_field fields_vm_go[] = { ID(vm_go), PAD(vm_go, pad) };
 static const struct msg_field fields_vm_op[] = {
 	ID(vm_op), NUM(vm_op, op, 0, OP_N - 1),
@@ -319,7 +329,8 @@ SIZE(logline, 8); SIZE(vm_spec, 2152); SIZE(vm_fd, 8); SIZE(vm_go, 40);
 SIZE(vm_op, 12); SIZE(vm_event, 312); SIZE(reaped, 16);
 SIZE(rendezvous, 40); SIZE(attached_vm, 80); SIZE(page, 8); SIZE(sample, 4);
 SIZE(vm_channel, 4); SIZE(vm_dev, 36); SIZE(page_dev, 16);
-SIZE(dev_row, 1376); SIZE(dev_figures, 600);
+SIZE(dev_row, 1376); SIZE(dev_figures, 600); SIZE(launch, 28);
+SIZE(launched, 272);
 
 _Static_assert(DEV_HIST == DEVPAGE_HIST, "histograms");
 _Static_assert(sizeof(struct msg_chunk) + CONS_DATA_BYTES +

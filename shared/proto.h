@@ -39,6 +39,7 @@ enum role {
 	ROLE_CONTROL = 1u << 2,
 	ROLE_VMM = 1u << 3,
 	ROLE_VM = 1u << 4,
+	ROLE_LAUNCH = 1u << 5,
 };
 
 enum fd_rule { FD_NONE, FD_ONE, FD_OPT };
@@ -381,6 +382,23 @@ struct msg_vm_dev {
 	uint32_t what;      /* enum dev_fd */
 	uint32_t gen;       /* which process of the device, from 0 on */
 	char name[DEV_NAME_BYTES];
+};
+/*
+ * Parent -> launch: serve a shared directory as device `index`.  First the
+ * socket that virtiofsd is to listen on, then the directory, which makes it
+ * begin.  What the guest is allowed there is what uid and gid are.
+ */
+enum launch_fd { LAUNCHFD_SOCKET, LAUNCHFD_DIR, LAUNCHFD_N };
+struct msg_launch {
+	uint32_t id, index, gen; /* as in vm_dev */
+	uint32_t what;           /* enum launch_fd */
+	uint32_t uid, gid;       /* of the host, for the guest's root */
+	uint32_t readonly;
+};
+/* Its answer: a child of the parent's; 0: there is none.  why: it will end. */
+struct msg_launched {
+	uint32_t id, index, gen, pid;
+	struct msg_err why; /* code 0: all is well */
 };
 enum vm_fd { VMFD_KVM, VMFD_KERNEL, VMFD_INITRD, VMFD_N };
 struct msg_vm_fd {

@@ -416,6 +416,37 @@ const struct sandbox sandbox_vm = {
 	.fds = fds_vm,
 };
 
+/*
+ * It makes a process that may do less than itself, for which it needs what that
+ * is to lose.  It reads no byte of a guest, and nobody can connect to it.
+ */
+static const int caps_launch[] = {
+	CAP_SYS_ADMIN, /* namespaces and mounts */
+	CAP_SETUID,    /* a user in a namespace of its own is the owner */
+	CAP_SETGID,    /* and his group */
+	CAP_SETPCAP,   /* it drops what it needs no more */
+	CAP_SETFCAP,   /* shares of root's VMs: the kernel asks for it */
+	-1,
+};
+
+static const struct sandbox_fd fds_launch[] = {
+	{ "socket:", 1, 2, "the parent; what comes from it" },
+	{ "[eventpoll]", 1, 1, "event loop" },
+	{ "/dev/null", 3, 3, "stdio" },
+	{ "pipe:", 2, 2, "libevent: signals, of which it has none" },
+	{ NULL, 0, 0, NULL },
+};
+const struct sandbox sandbox_launch = {
+	.name = "launch",
+	.uid = SANDBOX_ROOT,
+	.namespaces = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
+	.caps = caps_launch,
+	.nofile = 65536, /* virtiofsd has an fd for each file a guest knows */
+	.nproc = UINT32_MAX,
+	.filter = &filter_launch,
+	.fds = fds_launch,
+};
+
 static const struct sandbox_fd fds_blk[] = {
 	{ "socket:", 1, 1, "its vm" },
 	{ "memfd:", 0, 3, "its page, guest memory, the log" },

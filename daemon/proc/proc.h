@@ -82,6 +82,7 @@ void proc_child_main(int argc, char **argv) __attribute__((noreturn));
 int control_run(const struct proc_start *);
 int vmm_run(const struct proc_start *);
 int vm_run(const struct proc_start *);
+int launch_run(const struct proc_start *);
 int devproc_run(const struct proc_start *); /* of all devices */
 
 #endif

@@ -10,7 +10,7 @@ const struct proc_desc proc_table[] = {
 	    .name = "parent",
 	    .role = ROLE_PARENT,
 	    .sandbox = &sandbox_parent,
-	    .peers = ROLE_CONTROL | ROLE_VMM,
+	    .peers = ROLE_CONTROL | ROLE_VMM | ROLE_LAUNCH,
 	},
 	{
 	    .name = "control",
@@ -35,6 +35,14 @@ const struct proc_desc proc_table[] = {
 	    .peers = ROLE_VMM | ROLE_CONTROL | ROLE_PARENT,
 	    .nfds = 2,
 	    .run = vm_run,
+	},
+	{
+	    .name = "launch",
+	    .role = ROLE_LAUNCH,
+	    .sandbox = &sandbox_launch,
+	    .peers = ROLE_PARENT,
+	    .nfds = 1,
+	    .run = launch_run,
 	},
 	{
 	    .name = "blk",

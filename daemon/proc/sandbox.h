@@ -74,8 +74,8 @@ int sandbox_filter_enter(const struct sandbox_filter *, struct err *);
 int sandbox_filter_enter_all(const struct sandbox_filter *, struct err *);
 
 extern const struct sandbox sandbox_parent, sandbox_control, sandbox_vmm,
-    sandbox_vm, sandbox_blk;
+    sandbox_vm, sandbox_launch, sandbox_blk;
 extern const struct sandbox_filter filter_parent, filter_control, filter_vmm,
-    filter_vm, filter_vcpu, filter_blk;
+    filter_vm, filter_vcpu, filter_launch, filter_blk;
 
 #endif

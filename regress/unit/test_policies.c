@@ -168,6 +168,45 @@ test_arguments(void)
 	}
 }
 
+/*
+ * launch is no child of the parent's filter: it is made before that is on.  It
+ * may make namespaces and mounts, and what it makes may do what virtiofsd does,
+ * but no more than these.
+ */
+static void
+test_launch(void)
+{
+	static const int denied[] = {
+#ifndef __SANITIZE_ADDRESS__
+		SCMP_SYS(ptrace),
+#endif
+		SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
+		SCMP_SYS(io_uring_setup), SCMP_SYS(bpf), SCMP_SYS(keyctl),
+		SCMP_SYS(perf_event_open), SCMP_SYS(init_module),
+		SCMP_SYS(finit_module), SCMP_SYS(kexec_load), SCMP_SYS(reboot),
+		SCMP_SYS(setns), SCMP_SYS(chroot), SCMP_SYS(socket),
+		SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen),
+		SCMP_SYS(pidfd_getfd), SCMP_SYS(pidfd_send_signal),
+		SCMP_SYS(open_by_handle_at), SCMP_SYS(ioctl), SCMP_SYS(mknod),
+		SCMP_SYS(swapon), SCMP_SYS(quotactl), SCMP_SYS(fsopen)
+	};
+	size_t i;
+
+	check_rows(&filter_launch);
+	for (i = 0; i < sizeof(denied) / sizeof(denied[0]); i++)
+		CHECK_MSG(row(&filter_launch, denied[i]) == NULL, "launch: %s",
+		    call_name(denied[i]));
+	CHECK_EQ(sandbox_launch.uid, SANDBOX_ROOT);
+	CHECK((sandbox_launch.namespaces & CLONE_NEWNET) != 0);
+	/* The parent's mounts, or it could not copy one. */
+	CHECK((sandbox_launch.namespaces & CLONE_NEWNS) == 0);
+	for (i = 0; sandbox_launch.caps[i] != -1; i++)
+		CHECK(sandbox_launch.caps[i] != CAP_DAC_OVERRIDE &&
+		    sandbox_launch.caps[i] != CAP_SYS_PTRACE &&
+		    sandbox_launch.caps[i] != CAP_KILL);
+	CHECK_EQ(i, 5);
+}
+
 /* The program is one that the kernel takes: 4096 instructions at most. */
 static void
 test_compile(void)
@@ -179,8 +218,10 @@ test_compile(void)
 	size_t i;
 	FILE *out;
 
-	for (i = 0; i <= NLISTS; i++) {
-		f = i == NLISTS ? &filter_parent : lists[i].f;
+	for (i = 0; i <= NLISTS + 1; i++) {
+		f = i == NLISTS       ? &filter_parent
+		    : i == NLISTS + 1 ? &filter_launch
+				      : lists[i].f;
 		if (filter_build(f, &ctx, &e) == -1) {
 			tap_fail(__FILE__, __LINE__, "%s", e.text);
 			continue;
@@ -216,7 +257,7 @@ test_table(void)
 		CHECK(d->nfds <= PROC_FDS_MAX);
 		CHECK(d->sandbox->filter != NULL && d->sandbox->fds != NULL);
 		CHECK_EQ(d->run == NULL, d->role == ROLE_PARENT);
-		if (d->role == ROLE_PARENT)
+		if (d->role == ROLE_PARENT || d->role == ROLE_LAUNCH)
 			continue;
 		CHECK(d->sandbox->caps == NULL && d->sandbox->empty_root);
 		CHECK(d->sandbox->uid != SANDBOX_ROOT);
@@ -272,6 +313,7 @@ static const struct tap_case cases[] = {
 	{ "sandbox the parent's list holds its children's", test_superset },
 	{ "S3 T77 what nobody may: no kill(2) by pid", test_denied },
 	{ "S3 arguments are limited", test_arguments },
+	{ "launch may what it must", test_launch },
 	{ "sandbox filters compile", test_compile },
 	{ "proc table", test_table },
 	{ "proc peers", test_peers },
