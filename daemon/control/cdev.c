@@ -114,7 +114,9 @@ cdev_send_figures(struct peer *to, uint32_t reqno, const struct cvm *v)
 	if (v->cons == NULL || v->cons->link == NULL)
 		return;
 	for (i = 0; i < VM_DEVS_MAX; i++) {
-		if (v->dev[i] == NULL || v->cons->dev[i] == NULL)
+		/* virtiofsd counts nothing, and not there. */
+		if (v->dev[i] == NULL || v->cons->dev[i] == NULL ||
+		    v->dev[i]->kind == DEV_FS)
 			continue;
 		cdev_figures(v, i, &m);
 		peer_send(to, MSG_DEV_FIGURES, reqno, NULL, &m, sizeof(m));

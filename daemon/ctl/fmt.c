@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "daemon/ctl/fmt.h"
+#include "shared/devpage.h"
 #include "shared/size.h"
 #include "shared/str.h"
 
@@ -166,7 +167,7 @@ put(json_t *o, const char *key, json_t *value, bool *bad)
 }
 
 static json_t *
-devs_array(const struct fmt_dev *devs, size_t n)
+devs_array(const struct fmt_dev *devs, size_t n, bool shares)
 {
 	json_t *a;
 	size_t i;
@@ -174,7 +175,8 @@ devs_array(const struct fmt_dev *devs, size_t n)
 	if ((a = json_array()) == NULL)
 		return (NULL);
 	for (i = 0; i < n; i++)
-		if (json_array_append_new(a, fmt_dev_object(&devs[i])) == -1) {
+		if ((devs[i].row.kind == DEV_FS) == shares &&
+		    json_array_append_new(a, fmt_dev_object(&devs[i])) == -1) {
 			json_decref(a);
 			return (NULL);
 		}
@@ -213,7 +215,8 @@ row_object(const struct msg_row *row, const struct fmt_dev *devs, size_t ndevs)
 	put(o, "enabled", json_boolean((row->flags & ROW_DISABLED) == 0), &bad);
 	put(o, "failed", json_boolean((row->flags & ROW_FAILED) != 0), &bad);
 	put(o, "reason", text_or_null(row->reason), &bad);
-	put(o, "disks", devs_array(devs, ndevs), &bad);
+	put(o, "disks", devs_array(devs, ndevs, false), &bad);
+	put(o, "shares", devs_array(devs, ndevs, true), &bad);
 	if (bad) {
 		json_decref(o);
 		return (NULL);

@@ -78,8 +78,14 @@ fmt_dev(FILE *f, const struct fmt_dev *d, const char *vm)
 	str_vis(text, sizeof(text), r->serial);
 	fprintf(f, "%s%s%s%s\n", r->flags & DEV_READONLY ? ", read-only" : "",
 	    r->flags & DEV_DIRECT ? ", direct" : "",
-	    text[0] != '\0' ? ", serial " : "", text);
-	if (r->pid != 0)
+	    text[0] == '\0'         ? ""
+		: r->kind == DEV_FS ? ", tag "
+				    : ", serial ",
+	    text);
+	if (r->pid != 0 && r->kind == DEV_FS)
+		fprintf(
+		    f, INDENT "     process %" PRIu32 ", virtiofsd", r->pid);
+	else if (r->pid != 0)
 		fprintf(f, INDENT "     process %" PRIu32 ", vm/%s/%s", r->pid,
 		    vm, r->name);
 	if (r->pid != 0 && r->replaced > 0)
@@ -147,6 +153,18 @@ put_figures(json_t *o, const struct fmt_dev *d, bool *bad)
 	put(o, "write_bytes_per_s", json_real(RATE(d, write_bytes)), bad);
 }
 
+static void
+put_disk(json_t *o, const struct msg_dev_row *r, bool *bad)
+{
+	put(o, "format", shown(r->format), bad);
+	put(o, "serial", shown(r->serial), bad);
+	put(o, "direct", json_boolean((r->flags & DEV_DIRECT) != 0), bad);
+	put(o, "size",
+	    r->size_bytes != 0 ? json_integer((json_int_t)r->size_bytes)
+			       : json_null(),
+	    bad);
+}
+
 json_t *
 fmt_dev_object(const struct fmt_dev *d)
 {
@@ -158,14 +176,11 @@ fmt_dev_object(const struct fmt_dev *d)
 		return (NULL);
 	put(o, "name", shown(r->name), &bad);
 	put(o, "path", shown(r->path), &bad);
-	put(o, "format", shown(r->format), &bad);
-	put(o, "serial", shown(r->serial), &bad);
 	put(o, "readonly", json_boolean((r->flags & DEV_READONLY) != 0), &bad);
-	put(o, "direct", json_boolean((r->flags & DEV_DIRECT) != 0), &bad);
-	put(o, "size",
-	    r->size_bytes != 0 ? json_integer((json_int_t)r->size_bytes)
-			       : json_null(),
-	    &bad);
+	if (r->kind == DEV_FS)
+		put(o, "tag", shown(r->serial), &bad);
+	else
+		put_disk(o, r, &bad);
 	put(o, "state", json_string(dev_state_name(r->state)), &bad);
 	put(o, "reason", shown(r->reason), &bad);
 	put(o, "pid", r->pid != 0 ? json_integer(r->pid) : json_null(), &bad);

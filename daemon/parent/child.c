@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * control and vmm: started, watched by pidfd, started again when they die.
+ * control, vmm and launch: started, watched by pidfd; but for launch started
+ * again when they die.
  * Guests run on meanwhile.
  */
 #include <errno.h>
@@ -95,11 +96,18 @@ child_died(int fd, short what, void *arg)
 	child_clear(c);
 	if (c->desc->role == ROLE_CONTROL)
 		vm_forget_waiters(c->p);
-	parent_event(c->p, NULL, true, "%s died (%s %d%s) and is started again",
+	parent_event(c->p, NULL, true, "%s died (%s %d%s) and is %s",
 	    c->desc->name, cause, num,
 	    si.si_code != CLD_EXITED && num == SIGSYS
 		? ": a system call its sandbox does not allow"
-		: "");
+		: "",
+	    c->down != NULL ? "not started again: new shares need a restart "
+			      "of vmd, guests run on"
+			    : "started again");
+	if (c->down != NULL) {
+		c->down(c->p, c);
+		return;
+	}
 	/* One that dies as soon as it starts must not burn the machine. */
 	if (host_now_ns() - c->started_ns < 1000000000ull)
 		tv.tv_sec = 1;

@@ -43,6 +43,7 @@
 
 #define CONF_DISKS_MAX 4
 #define CONF_NICS_MAX 4
+#define CONF_SHARES_MAX 4
 #define CONF_CPUS_MAX 64
 #define CONF_VMS_MAX 4096
 #define CONF_SWITCHES_MAX 256
@@ -60,12 +61,19 @@ struct conf_owner {
 enum conf_format { CONF_FORMAT_AUTO, CONF_FORMAT_RAW, CONF_FORMAT_QCOW2 };
 
 #define CONF_SERIAL_MAX 20 /* characters; virtio 1.2, 5.2.6.1 */
+#define CONF_TAG_MAX 20    /* of 36, virtio 1.2, 5.11.4 */
 
 struct conf_disk {
 	uint8_t format;   /* enum conf_format */
 	uint8_t on_error; /* enum dev_on_error */
 	bool readonly, direct;
 	char serial[CONF_SERIAL_MAX + 1];
+	char path[CONF_PATH_BYTES];
+};
+
+struct conf_share {
+	bool writable;
+	char tag[CONF_TAG_MAX + 1];
 	char path[CONF_PATH_BYTES];
 };
 
@@ -104,7 +112,7 @@ struct conf_vm {
 	uint64_t set;
 	bool enabled, sev, seves;
 	uint8_t bootdev; /* enum conf_bootdev */
-	uint8_t ndisks, nnics;
+	uint8_t ndisks, nnics, nshares;
 	uint32_t cpus;
 	uint32_t stop_timeout; /* seconds; CONF_NONE: the global one */
 	uint32_t allow;        /* CONF_ALLOW_* */
@@ -116,6 +124,7 @@ struct conf_vm {
 	char cdrom[CONF_PATH_BYTES];
 	char cmdline[CONF_CMDLINE_BYTES];
 	struct conf_disk disks[CONF_DISKS_MAX];
+	struct conf_share shares[CONF_SHARES_MAX];
 	struct conf_nic nics[CONF_NICS_MAX];
 };
 
@@ -158,6 +167,7 @@ enum conf_scope {
 	CONF_SCOPE_VM,
 	CONF_SCOPE_IF,
 	CONF_SCOPE_DISK,
+	CONF_SCOPE_SHARE,
 	CONF_NSCOPES
 };
 

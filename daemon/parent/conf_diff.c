@@ -87,11 +87,16 @@ conf_vm_equal(const struct conf_vm *a, const struct conf_vm *b)
 	    strcmp(a->instance, b->instance) != 0 ||
 	    (a->instance[0] != '\0' && a->set != b->set) ||
 	    a->ndisks != b->ndisks || a->nnics != b->nnics ||
-	    !allow_equal(a, b) || !keys_equal(CONF_SCOPE_VM, a, b))
+	    a->nshares != b->nshares || !allow_equal(a, b) ||
+	    !keys_equal(CONF_SCOPE_VM, a, b))
 		return (false);
 	for (i = 0; i < a->ndisks; i++)
 		if (strcmp(a->disks[i].path, b->disks[i].path) != 0 ||
 		    !keys_equal(CONF_SCOPE_DISK, &a->disks[i], &b->disks[i]))
+			return (false);
+	for (i = 0; i < a->nshares; i++)
+		if (strcmp(a->shares[i].path, b->shares[i].path) != 0 ||
+		    !keys_equal(CONF_SCOPE_SHARE, &a->shares[i], &b->shares[i]))
 			return (false);
 	for (i = 0; i < a->nnics; i++)
 		if (!nic_equal(&a->nics[i], &b->nics[i]))

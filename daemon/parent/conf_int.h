@@ -27,7 +27,7 @@ struct conf_parser {
 	struct lex_pos range_at; /* of "user range"; file NULL: not given */
 	/* The block that is being read. */
 	enum conf_scope scope;
-	void *target;  /* struct conf, conf_switch, _vm, _nic, _disk */
+	void *target;  /* struct conf, conf_switch, _vm, _nic, _disk, _share */
 	uint64_t seen; /* bit per row of the scope */
 	const struct conf_key *key; /* of the statement */
 	struct lex_pos key_at;
@@ -97,8 +97,8 @@ cp_stmt_fn *cp_special(enum conf_scope, const char *key);
 
 /* ---- conf_vm.c ---- */
 
-cp_stmt_fn stmt_vm, stmt_allow, stmt_disk, stmt_interface, stmt_interfaces,
-    stmt_local_interface, stmt_lladdr, stmt_locked_lladdr;
+cp_stmt_fn stmt_vm, stmt_allow, stmt_disk, stmt_share, stmt_interface,
+    stmt_interfaces, stmt_local_interface, stmt_lladdr, stmt_locked_lladdr;
 
 /* The words for CONF_ALLOW_BOOT and the bits after it. */
 #define CONF_NRIGHTS 6

@@ -20,6 +20,7 @@
 #define V(f) .field = offsetof(struct conf_vm, f)
 #define I(f) .field = offsetof(struct conf_nic, f)
 #define D(f) .field = offsetof(struct conf_disk, f)
+#define H(f) .field = offsetof(struct conf_share, f)
 #define STR(f, t) .max = sizeof(((struct t *)0)->f) - 1
 
 static const char *const huge_choices[] = { "advise", "off", NULL };
@@ -229,6 +230,11 @@ static const struct conf_key vm_rows[] = {
 	    .max = CONF_DISKS_MAX,
 	    .many = true,
 	    .text = "disk image" },
+	{ .name = "share",
+	    .type = CONF_SPECIAL,
+	    .max = CONF_SHARES_MAX,
+	    .many = true,
+	    .text = "directory of the host" },
 	{ .name = "interface",
 	    .type = CONF_SPECIAL,
 	    .max = CONF_NICS_MAX,
@@ -365,12 +371,27 @@ static const struct conf_key disk_rows[] = {
 	    .text = "what an error of the host does" },
 };
 
+static const struct conf_key share_rows[] = {
+	{ .name = "tag",
+	    .type = CONF_STRING,
+	    H(tag),
+	    STR(tag, conf_share),
+	    .text = "name that the guest mounts it by" },
+	{ .name = "rw",
+	    .type = CONF_FLAG,
+	    H(writable),
+	    .min = 1,
+	    .max = 1,
+	    .text = "the guest may write" },
+};
+
 const struct conf_keys conf_keys[CONF_NSCOPES] = {
 	{ "vm.conf", global_rows, COUNT(global_rows) },
 	{ "switch", switch_rows, COUNT(switch_rows) },
 	{ "vm", vm_rows, COUNT(vm_rows) },
 	{ "interface", if_rows, COUNT(if_rows) },
 	{ "disk", disk_rows, COUNT(disk_rows) },
+	{ "share", share_rows, COUNT(share_rows) },
 };
 
 _Static_assert(COUNT(vm_rows) <= 64, "conf_vm.set has one bit a row");

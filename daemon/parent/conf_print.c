@@ -203,6 +203,22 @@ put_disks(FILE *f, const struct conf_vm *vm)
 }
 
 static void
+put_shares(FILE *f, const struct conf_vm *vm)
+{
+	const struct conf_keys *keys = &conf_keys[CONF_SCOPE_SHARE];
+	unsigned i;
+	size_t k;
+
+	for (i = 0; i < vm->nshares; i++) {
+		fputs("\tshare ", f);
+		put_string(f, vm->shares[i].path);
+		for (k = 0; k < keys->nrows; k++)
+			put_key(f, " ", &keys->rows[k], &vm->shares[i], false);
+		fputc('\n', f);
+	}
+}
+
+static void
 put_allow(FILE *f, const struct conf_vm *vm)
 {
 	const char *sep = "";
@@ -230,6 +246,8 @@ put_vm_special(FILE *f, const char *key, const struct conf_vm *vm)
 {
 	if (strcmp(key, "disk") == 0)
 		put_disks(f, vm);
+	else if (strcmp(key, "share") == 0)
+		put_shares(f, vm);
 	else if (strcmp(key, "interface") == 0)
 		put_nics(f, vm); /* local ones too: their order counts */
 	else if (strcmp(key, "allow instance") == 0)

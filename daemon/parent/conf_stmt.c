@@ -209,6 +209,7 @@ static const struct {
 	{ CONF_SCOPE_VM, "interface", stmt_interface },
 	{ CONF_SCOPE_VM, "interfaces", stmt_interfaces },
 	{ CONF_SCOPE_VM, "local interface", stmt_local_interface },
+	{ CONF_SCOPE_VM, "share", stmt_share },
 	{ CONF_SCOPE_IF, "lladdr", stmt_lladdr },
 	{ CONF_SCOPE_IF, "locked lladdr", stmt_locked_lladdr },
 };

@@ -108,6 +108,7 @@ begins_key(const struct conf_parser *p)
 {
 	return (begins_key_of(p, p->scope) ||
 	    (p->scope == CONF_SCOPE_DISK && begins_key_of(p, CONF_SCOPE_VM)) ||
+	    (p->scope == CONF_SCOPE_SHARE && begins_key_of(p, CONF_SCOPE_VM)) ||
 	    cp_reserved(p->lx.text));
 }
 

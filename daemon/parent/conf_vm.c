@@ -322,6 +322,67 @@ stmt_disk(struct conf_parser *p)
 	return (r);
 }
 
+/* ---- share ---- */
+
+/* Two in one guest would have it mount either. */
+static int
+share_check(struct conf_parser *p, const struct conf_vm *vm,
+    const struct conf_share *s, const struct lex_pos *at)
+{
+	const struct conf_share *o;
+
+	if (s->tag[0] == '\0')
+		return (cp_error(p, at,
+		    "share \"%s\" needs a \"tag\", which the guest mounts it "
+		    "by",
+		    s->path));
+	for (o = vm->shares; o < s; o++)
+		if (strcmp(o->tag, s->tag) == 0)
+			return (cp_error(p, at,
+			    "vm \"%s\" has two shares with the tag \"%s\"",
+			    vm->name, s->tag));
+	return (0);
+}
+
+static int
+share_parse(struct conf_parser *p, struct conf_vm *vm, struct conf_share *s)
+{
+	const struct lex_pos at = p->key_at;
+
+	memset(s, 0, sizeof(*s));
+	conf_defaults(CONF_SCOPE_SHARE, s);
+	if (cp_path(p, "share", false, s->path, sizeof(s->path)) == -1)
+		return (-1);
+	vm->nshares++;
+	if (sub_options(p, &p->lx.at, false) == -1)
+		return (-1);
+	return (share_check(p, vm, s, &at));
+}
+
+/* PATH, its tag, and its settings, on one line. */
+int
+stmt_share(struct conf_parser *p)
+{
+	struct conf_vm *vm = p->target;
+	const struct conf_key *key = p->key;
+	const uint64_t seen = p->seen;
+	int r;
+
+	if (vm->nshares == CONF_SHARES_MAX)
+		return (
+		    cp_error(p, &p->key_at, "vm \"%s\" has more than %d shares",
+			vm->name, CONF_SHARES_MAX));
+	p->scope = CONF_SCOPE_SHARE;
+	p->target = &vm->shares[vm->nshares];
+	p->seen = 0;
+	r = share_parse(p, vm, &vm->shares[vm->nshares]);
+	p->scope = CONF_SCOPE_VM;
+	p->target = vm;
+	p->seen = seen;
+	p->key = key;
+	return (r);
+}
+
 int
 stmt_interface(struct conf_parser *p)
 {

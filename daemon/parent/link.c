@@ -33,6 +33,7 @@
 
 #define RECORD_VERSION 1
 #define RECORD_BYTES 65536
+#define DEVS_MAX (CONF_DISKS_MAX + CONF_SHARES_MAX)
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
 /* A path that is short whatever the state directory's is. */
@@ -262,7 +263,7 @@ struct record {
 	int64_t started_s;
 	char boot[64];
 	uint8_t token[TOKEN_BYTES];
-	struct vmdev dev[CONF_DISKS_MAX];
+	struct vmdev dev[DEVS_MAX];
 	unsigned ndevs;
 	struct msg_cred asker;
 	uint32_t asked_disks;
@@ -295,7 +296,7 @@ record_dev(const char *line, struct vmdev *d)
 		" %d %" SCNu32,
 		&d->index, &d->pid, &d->pid_start, &d->image_dev, &d->image_ino,
 		&d->image_bytes, &direct, &d->replaced) != 8 ||
-	    d->index >= CONF_DISKS_MAX)
+	    d->index >= DEVS_MAX)
 		return (-1);
 	d->direct = direct != 0;
 	return (0);
@@ -331,7 +332,7 @@ record_more(const char *line, struct record *r)
 		if (strncmp(line, "--\n", 3) == 0)
 			return (line + 2);
 		if (strncmp(line, "dev ", 4) == 0) {
-			if (r->ndevs == CONF_DISKS_MAX ||
+			if (r->ndevs == DEVS_MAX ||
 			    record_dev(line, &r->dev[r->ndevs++]) == -1)
 				return (NULL);
 		} else if (strncmp(line, "asker ", 6) != 0 ||
@@ -417,17 +418,21 @@ record_pidfd(const struct record *r, struct err *e)
 static int
 record_adopt_devs(struct vment *v, const struct record *r, struct err *e)
 {
+	uint32_t share_uid, share_gid;
 	struct err none;
 	unsigned i;
 	int fd, rc;
 
 	v->asker = r->asker;
 	v->asked_disks = r->asked_disks;
-	if (r->asked_disks > v->conf.ndisks || r->ndevs != v->conf.ndisks)
-		return (err_set(e, EINVAL, "disks do not agree"));
+	if (r->asked_disks > v->conf.ndisks ||
+	    r->ndevs != (unsigned)v->conf.ndisks + v->conf.nshares)
+		return (err_set(e, EINVAL, "devices do not agree"));
+	share_ids(&v->conf.owner, &share_uid, &share_gid);
 	for (i = 0; i < r->ndevs; i++) {
-		fd =
-		    pid_open(r->dev[i].pid, r->dev[i].pid_start, v->uid, &none);
+		fd = pid_open(r->dev[i].pid, r->dev[i].pid_start,
+		    r->dev[i].index < v->conf.ndisks ? v->uid : share_uid,
+		    &none);
 		rc = vmdev_adopt(v, &r->dev[i], &fd, e);
 		fd_close(&fd);
 		if (rc == -1)

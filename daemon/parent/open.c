@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Kernels, initrds and disks.  Their bytes end up in a guest, where the VM's
- * owner can read them, and those of disks are his to change; and vm.conf may well name a file in a directory of that owner.  So
+ * Kernels, initrds, disks and shared directories.  Their bytes end up in a
+ * guest, where the VM's owner can read them, and those of disks are his to
+ * change; and vm.conf may well name a file in a directory of that owner.  So
  * they are opened with his rights, and what he cannot read only where no
  * symbolic link and no second name of his can have led us to it.  T66.
  */
@@ -76,7 +77,7 @@ open_plainly(
 		    what, path, verb));
 	if (*fd == -1 || fstat(*fd, &st) == -1)
 		return (err_errno(e, "%s %s", what, path));
-	if (st.st_nlink > 1)
+	if (st.st_nlink > 1 && !S_ISDIR(st.st_mode))
 		return (err_set(e, EACCES,
 		    "%s %s: the vm's owner may not %s it, and it has other "
 		    "names: make a copy of its own",
@@ -138,6 +139,15 @@ open_image(const char *what, const char *path, const struct conf_owner *owner,
 	if (open_for(what, path, FLAGS, owner, fd, e) == -1)
 		return (-1);
 	return (open_is_file(what, path, *fd, e));
+}
+
+/* No more than a name for it, whose owner's rights count again in there. */
+int
+open_directory(
+    const char *path, const struct conf_owner *owner, int *fd, struct err *e)
+{
+	return (open_for(
+	    "share", path, O_PATH | O_DIRECTORY | O_CLOEXEC, owner, fd, e));
 }
 
 static int

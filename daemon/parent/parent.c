@@ -260,6 +260,7 @@ children_init(struct parent *p)
 		.nhandlers = parent_nfrom_vmm,
 		.up = vmm_up,
 	};
+	share_init(p);
 }
 
 static void
@@ -269,6 +270,7 @@ parent_clear(struct parent *p)
 
 	child_stop(&p->control);
 	child_stop(&p->vmm);
+	child_stop(&p->launch);
 	for (i = 0; i < sizeof(p->ev_sig) / sizeof(p->ev_sig[0]); i++)
 		if (p->ev_sig[i] != NULL)
 			event_free(p->ev_sig[i]);
@@ -316,7 +318,8 @@ parent_main(struct parent *p)
 	daemon_user(p);
 	children_init(p);
 	signals(p);
-	if (sandbox_enter(&sandbox_parent, 0, 0, UINT32_MAX, &e) == -1 ||
+	if (share_start(p, &e) == -1 ||
+	    sandbox_enter(&sandbox_parent, 0, 0, UINT32_MAX, &e) == -1 ||
 	    sandbox_filter_enter(sandbox_parent.filter, &e) == -1)
 		parent_fail(p, &e);
 	record_take_back(p);

@@ -37,7 +37,7 @@ struct waiter {
 	enum wait_for what;
 };
 
-/* A device of a VM that a process of its own serves. */
+/* A disk or a share of a VM: a process of its own serves it. */
 struct vmdev {
 	struct vment *v;
 	unsigned index;
@@ -56,9 +56,10 @@ struct vmdev {
 	pid_t pid;
 	uint64_t pid_start;
 	int pidfd;
-	bool ours;   /* our child: waitid() works */
-	bool let_go; /* the VM says that it has no use for it any more */
-	bool shot;   /* so we killed it */
+	bool ours;      /* our child: waitid() works */
+	bool let_go;    /* the VM says that it has no use for it any more */
+	bool shot;      /* so we killed it */
+	bool launching; /* pidfd is to come */
 	struct event *ev_pidfd;
 	struct event *ev_again; /* a new one; or the last moment of this one */
 	uint64_t started_ns;
@@ -100,7 +101,7 @@ struct vment {
 	bool gone;       /* all but its device processes */
 	bool dev_failed; /* reason is a device's */
 	struct msg_reaped reaped;
-	struct vmdev *dev; /* ndevs of them; a disk's has the disk's index */
+	struct vmdev *dev; /* ndevs: a disk has its index, shares follow */
 	unsigned ndevs;
 	/* Who started it: the last asked_disks of conf are his wish. */
 	struct msg_cred asker;
@@ -110,13 +111,14 @@ struct vment {
 TAILQ_HEAD(vmhead, vment);
 struct loan;
 
-/* control or vmm: started again when it dies. */
+/* control or vmm: started again when it dies; launch, which has down(), not. */
 struct child {
 	struct parent *p;
 	const struct proc_desc *desc;
 	const struct msg_handler *handlers;
 	size_t nhandlers;
-	void (*up)(struct parent *, struct child *); /* has a fresh peer */
+	void (*up)(struct parent *, struct child *);   /* has a fresh peer */
+	void (*down)(struct parent *, struct child *); /* for good */
 	pid_t pid;
 	int pidfd;
 	struct event *ev_pidfd, *ev_again;
@@ -142,7 +144,7 @@ struct parent {
 	struct vmhead vms;
 	TAILQ_HEAD(, loan) loans;
 	uint32_t next_loan;
-	struct child control, vmm;
+	struct child control, vmm, launch;
 	struct event *ev_stagger;
 	struct event *ev_sig[5];
 };
@@ -181,6 +183,9 @@ int open_image(const char *what, const char *path, const struct conf_owner *,
 int open_disk(const struct conf_disk *, const struct conf_owner *,
     const struct msg_cred *asker, bool *direct, int *fd, struct err *);
 
+int open_directory(
+    const char *path, const struct conf_owner *, int *fd, struct err *);
+
 /* lock.c: its image_fd, which is that file; or -1: words name who has it */
 struct stat;
 int lock_image(const struct vmdev *, const struct stat *, struct err *);
@@ -198,6 +203,8 @@ void vmdev_clear(struct vment *);
 /* The words of one that failed to start, if there are any. */
 bool vmdev_words(const struct vment *, char *buf, size_t len);
 void vmdev_rows(const struct vment *); /* tell control */
+/* A share's process is there (takes *pidfd), or is not: pidfd -1 and why. */
+void vmdev_launched(struct vmdev *, pid_t, int *pidfd, const struct err *why);
 /* Of a record: the process an earlier vmd started, alive or not. */
 int vmdev_adopt(struct vment *, const struct vmdev *, int *pidfd, struct err *);
 
@@ -205,10 +212,22 @@ int vmdev_adopt(struct vment *, const struct vmdev *, int *pidfd, struct err *);
 /* NULL page_fd and image_fd are -1 again after a failure. */
 int vmdev_page(struct vmdev *, struct err *);
 int vmdev_image(struct vmdev *, struct err *);
+void vmdev_page_fill(struct vmdev *);
 int vmdev_spawn(struct vmdev *, struct err *);
 /* To the vm process, through vmm; gives *fd. */
 int vmdev_send(struct vmdev *, enum dev_fd, int *fd, struct err *);
+/* The vm waits for its devices no longer than this, ever. */
+int vmdev_limit(const struct vmdev *, int sock, struct err *);
 const struct conf_disk *vmdev_disk(const struct vmdev *);
+
+/* share.c: devices that are shared directories, and who makes their processes */
+void share_init(struct parent *);
+int share_start(struct parent *, struct err *); /* launch, if one is needed */
+int share_open(struct vmdev *, struct err *);
+int share_spawn(struct vmdev *, struct err *);
+const struct conf_share *share_conf(const struct vmdev *);
+/* Who the guest's root is on the host. */
+void share_ids(const struct conf_owner *, uint32_t *uid, uint32_t *gid);
 
 /* lend.c: kernels and initrds that a client brings */
 int lend(struct parent *, const struct msg_lend *, uint32_t *id, int *fd,
@@ -260,6 +279,7 @@ int pid_open(pid_t, uint64_t start, uid_t, struct err *);
 /* request.c: what clients ask, through control; vmm's events */
 extern const struct msg_handler parent_from_control[], parent_from_vmm[];
 extern const size_t parent_nfrom_control, parent_nfrom_vmm;
+int parent_on_log(void *, struct peer *, struct msg *, struct err *);
 
 /* reload.c */
 int parent_load(struct parent *, const char *path, bool add_only, struct err *);

@@ -392,8 +392,8 @@ on_forget(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 }
 
 /* A line of a process that has no syslog of its own; it has its prefix. */
-static int
-on_log(void *ctx, struct peer *from, struct msg *msg, struct err *e)
+int
+parent_on_log(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
 	const struct msg_logline *m = msg->body;
 	char line[LOG_LINE_BYTES + 1];
@@ -433,14 +433,14 @@ const struct msg_handler parent_from_control[] = {
 	{ MSG_RESET, on_reset },
 	{ MSG_LOGLEVEL, on_loglevel },
 	{ MSG_FORGET, on_forget },
-	{ MSG_LOG, on_log },
+	{ MSG_LOG, parent_on_log },
 };
 const size_t parent_nfrom_control =
     sizeof(parent_from_control) / sizeof(parent_from_control[0]);
 
 const struct msg_handler parent_from_vmm[] = {
 	{ MSG_VM_EVENT, on_vm_event },
-	{ MSG_LOG, on_log },
+	{ MSG_LOG, parent_on_log },
 };
 const size_t parent_nfrom_vmm =
     sizeof(parent_from_vmm) / sizeof(parent_from_vmm[0]);

@@ -187,7 +187,7 @@ vm_start(struct vment *v, uint32_t starter, struct given *g, struct err *e)
 		return (start_failed(v, &b, e));
 	}
 	if (host_files_for(vmtab_running(v->p) + 1,
-		vmtab_devs(v->p) + v->conf.ndisks, e) == -1 ||
+		vmtab_devs(v->p) + v->conf.ndisks + v->conf.nshares, e) == -1 ||
 	    vmtab_uid(v->p, &v->uid, e) == -1 || bundle_open(v, g, &b, e) == -1)
 		return (start_failed(v, &b, e));
 	v->step_open_us = (host_now_ns() - t0) / 1000;

@@ -57,6 +57,18 @@ vmdev_vm_ends(const struct vmdev *d)
 	return (d->v->reaped.id != 0 || d->v->killed || d->v->gone);
 }
 
+static const char *
+vmdev_word(const struct vmdev *d)
+{
+	return (d->kind == DEV_FS ? "share" : "disk");
+}
+
+static const char *
+vmdev_path(const struct vmdev *d)
+{
+	return (d->kind == DEV_FS ? share_conf(d)->path : vmdev_disk(d)->path);
+}
+
 /* Why its VM failed or stands: what is too long is cut. */
 __attribute__((format(printf, 2, 3))) static void
 vm_reason(struct vment *v, const char *fmt, ...)
@@ -71,22 +83,56 @@ vm_reason(struct vment *v, const char *fmt, ...)
 
 /* ---- rows ---- */
 
+/* Disks, then shares. */
+static unsigned
+vmdev_count(const struct vment *v)
+{
+	return (v->conf.ndisks + v->conf.nshares);
+}
+
+static void
+vmdev_name(const struct vment *v, unsigned i, char *buf, size_t len)
+{
+	if (i < v->conf.ndisks)
+		snprintf(buf, len, "blk%u", i);
+	else
+		snprintf(buf, len, "fs%u", i - v->conf.ndisks);
+}
+
+static void
+vmdev_row_disk(const struct conf_disk *disk, struct msg_dev_row *m)
+{
+	static const char *const formats[] = { "raw", "raw", "qcow2" };
+
+	m->flags = disk->readonly ? DEV_READONLY : 0;
+	strlcpy(m->format, formats[disk->format], sizeof(m->format));
+	strlcpy(m->serial, disk->serial, sizeof(m->serial));
+	strlcpy(m->path, disk->path, sizeof(m->path));
+}
+
+static void
+vmdev_row_share(const struct conf_share *share, struct msg_dev_row *m)
+{
+	m->flags = share->writable ? 0 : DEV_READONLY;
+	strlcpy(m->format, "share", sizeof(m->format));
+	strlcpy(m->serial, share->tag, sizeof(m->serial));
+	strlcpy(m->path, share->path, sizeof(m->path));
+}
+
 static void
 vmdev_row(const struct vment *v, unsigned i, struct msg_dev_row *m)
 {
-	static const char *const formats[] = { "raw", "raw", "qcow2" };
-	const struct conf_disk *disk = &v->conf.disks[i];
 	const struct vmdev *d = i < v->ndevs ? &v->dev[i] : NULL;
 
 	memset(m, 0, sizeof(*m));
 	m->id = v->id;
 	m->index = i;
-	m->kind = DEV_BLK;
-	m->flags = disk->readonly ? DEV_READONLY : 0;
-	snprintf(m->name, sizeof(m->name), "blk%u", i);
-	strlcpy(m->format, formats[disk->format], sizeof(m->format));
-	strlcpy(m->serial, disk->serial, sizeof(m->serial));
-	strlcpy(m->path, disk->path, sizeof(m->path));
+	m->kind = i < v->conf.ndisks ? DEV_BLK : DEV_FS;
+	vmdev_name(v, i, m->name, sizeof(m->name));
+	if (m->kind == DEV_BLK)
+		vmdev_row_disk(&v->conf.disks[i], m);
+	else
+		vmdev_row_share(&v->conf.shares[i - v->conf.ndisks], m);
 	if (d == NULL)
 		return;
 	m->flags |= d->direct ? DEV_DIRECT : 0;
@@ -106,7 +152,7 @@ vmdev_rows(const struct vment *v)
 	struct msg_dev_row m;
 	unsigned i;
 
-	for (i = 0; control != NULL && i < v->conf.ndisks; i++) {
+	for (i = 0; control != NULL && i < vmdev_count(v); i++) {
 		vmdev_row(v, i, &m);
 		peer_send(control, MSG_DEV_ROW, 0, NULL, &m, sizeof(m));
 	}
@@ -134,10 +180,10 @@ vmdev_init(struct vment *v, unsigned i, struct err *e)
 
 	d->v = v;
 	d->index = i;
-	d->kind = DEV_BLK;
-	d->desc = proc_find("blk");
+	d->kind = i < v->conf.ndisks ? DEV_BLK : DEV_FS;
+	d->desc = proc_find("blk"); /* a share's is not ours */
 	d->image_fd = d->page_fd = d->pidfd = -1;
-	snprintf(d->name, sizeof(d->name), "blk%u", i);
+	vmdev_name(v, i, d->name, sizeof(d->name));
 	d->ev_again = event_new(v->p->base, -1, 0, vmdev_due, d);
 	if (d->ev_again == NULL)
 		return (err_set(e, ENOMEM, "no memory for an event"));
@@ -147,13 +193,13 @@ vmdev_init(struct vment *v, unsigned i, struct err *e)
 static int
 vmdev_alloc(struct vment *v, struct err *e)
 {
-	unsigned n = v->conf.ndisks;
+	unsigned n = vmdev_count(v);
 
 	bug_on(v->dev != NULL);
 	if (n == 0)
 		return (0);
 	if ((v->dev = calloc(n, sizeof(*v->dev))) == NULL)
-		return (err_errno(e, "disks"));
+		return (err_errno(e, "devices"));
 	for (v->ndevs = 0; v->ndevs < n; v->ndevs++)
 		if (vmdev_init(v, v->ndevs, e) == -1)
 			return (-1);
@@ -208,6 +254,8 @@ vmdev_shoot(struct vmdev *d)
 static int
 vmdev_run(struct vmdev *d, struct err *e)
 {
+	if (d->kind == DEV_FS) /* goes on in vmdev_launched() */
+		return (share_spawn(d, e));
 	if (vmdev_spawn(d, e) == -1 || vmdev_watch(d, e) == -1) {
 		vmdev_shoot(d);
 		return (-1);
@@ -237,8 +285,8 @@ vmdev_start(struct vment *v, struct err *e)
 	for (i = 0; i < v->ndevs; i++)
 		if (vmdev_send_page(&v->dev[i], e) == -1 ||
 		    vmdev_run(&v->dev[i], e) == -1)
-			return (err_prefix(
-			    e, "disk %s", vmdev_disk(&v->dev[i])->path));
+			return (err_prefix(e, "%s %s", vmdev_word(&v->dev[i]),
+			    vmdev_path(&v->dev[i])));
 	return (0);
 }
 
@@ -261,15 +309,31 @@ vmdev_lost(struct vmdev *d, const char *why)
 	struct err e;
 
 	vmdev_set(d, DEV_LOST, why);
+	if (d->kind == DEV_FS) {
+		parent_event(v->p, v, true,
+		    "share %s (%.100s): %s; gone until the vm starts anew",
+		    d->name, vmdev_path(d), why);
+		return;
+	}
 	if (strncmp(why, "disk ", 5) == 0) /* it names itself */
 		vm_reason(v, "%s; unpause tries again", why);
 	else
 		vm_reason(v, "disk %s (%.100s): %s; unpause tries again",
-		    d->name, vmdev_disk(d)->path, why);
+		    d->name, vmdev_path(d), why);
 	parent_event(v->p, v, true, "paused: %s", v->reason);
 	if (v->state == VM_RUNNING)
 		vm_op(v, OP_PAUSE, &e);
 	vm_changed(v);
+}
+
+static void
+vmdev_served(const struct vmdev *d)
+{
+	if (d->replaced > 0)
+		parent_event(d->v->p, d->v, false,
+		    "%s %s is served again, by process %d", vmdev_word(d),
+		    d->name, (int)d->pid);
+	vmdev_record(d);
 }
 
 static int
@@ -284,9 +348,8 @@ vmdev_replace(struct vmdev *d, struct err *e)
 	d->replaced++;
 	if (vmdev_run(d, e) == -1)
 		return (-1);
-	parent_event(d->v->p, d->v, false,
-	    "disk %s is served again, by process %d", d->name, (int)d->pid);
-	vmdev_record(d);
+	if (!d->launching)
+		vmdev_served(d);
 	return (0);
 }
 
@@ -304,7 +367,7 @@ vmdev_due(int fd, short what, void *arg)
 		pidfd_kill(d->pidfd, SIGKILL);
 		return;
 	}
-	if (vmdev_vm_ends(d) || d->state != DEV_DOWN)
+	if (vmdev_vm_ends(d) || d->state != DEV_DOWN || d->launching)
 		return;
 	if (d->v->p->vmm.peer == NULL)
 		vmdev_after(d, VMM_AGAIN_MS);
@@ -321,7 +384,7 @@ vmdev_failed_start(struct vmdev *d, const char *cause)
 	if (v->dev_failed)
 		return;
 	v->failed = true;
-	vm_reason(v, "disk %.120s: %s", vmdev_disk(d)->path, cause);
+	vm_reason(v, "%s %.120s: %s", vmdev_word(d), vmdev_path(d), cause);
 	vm_kill(v);
 }
 
@@ -342,8 +405,9 @@ vmdev_again(struct vmdev *d, const struct msg_reaped *r, const char *cause)
 		vmdev_after(d, VM_ENDS_MS);
 		return;
 	}
-	parent_event(v->p, v, true, "disk %s (%.100s): %s; another takes over",
-	    d->name, vmdev_disk(d)->path, cause);
+	parent_event(v->p, v, true, "%s %s (%.100s): %s; another takes over%s",
+	    vmdev_word(d), d->name, vmdev_path(d), cause,
+	    d->kind == DEV_FS ? ": mount it again" : "");
 	vmdev_after(d, d->quick > 1 ? QUICK_MS << (d->quick - 2) : 0);
 }
 
@@ -415,6 +479,51 @@ vmdev_died(int fd, short what, void *arg)
 		vmdev_again(d, &r, cause);
 }
 
+static void
+vmdev_not_launched(struct vmdev *d, const char *why)
+{
+	struct vment *v = d->v;
+
+	if (v->state == VM_STARTING && !v->killed)
+		vmdev_failed_start(d, why);
+	if (v->gone && vmdev_ended(v))
+		vm_gone(v); /* which may have freed them both */
+	else if (!vmdev_vm_ends(d))
+		vmdev_lost(d, why);
+}
+
+void
+vmdev_launched(struct vmdev *d, pid_t pid, int *pidfd, const struct err *why)
+{
+	struct err e;
+
+	d->launching = false;
+	if (*pidfd == -1) {
+		vmdev_not_launched(d, why->text);
+		return;
+	}
+	d->pid = pid;
+	d->pidfd = fd_move(pidfd);
+	d->pid_start = pid_start_time(pid);
+	d->started_ns = host_now_ns();
+	d->ours = true;
+	d->shot = d->let_go = false;
+	if (vmdev_watch(d, &e) == -1) {
+		vmdev_shoot(d);
+		vmdev_not_launched(d, e.text);
+		return;
+	}
+	vmdev_set(d, DEV_UP, "");
+	if (why->code != 0) {
+		/* It ends by itself: these are its last words. */
+		devpage_err_put(d->page, why);
+		atomic_store(&d->page->state, DEVP_FAILED);
+	} else
+		vmdev_served(d);
+	if (why->code != 0 || vmdev_vm_ends(d))
+		vmdev_after(d, LAST_MOMENT_MS);
+}
+
 bool
 vmdev_words(const struct vment *v, char *buf, size_t len)
 {
@@ -428,8 +537,8 @@ vmdev_words(const struct vment *v, char *buf, size_t len)
 		devpage_err_get(d->page, &e);
 		if (e.code == 0)
 			continue;
-		snprintf(
-		    buf, len, "disk %.120s: %s", vmdev_disk(d)->path, e.text);
+		snprintf(buf, len, "%s %.120s: %s", vmdev_word(d),
+		    vmdev_path(d), e.text);
 		return (true);
 	}
 	return (false);
@@ -444,7 +553,7 @@ vmdev_stuck(struct vmdev *d, const char *why)
 
 	vmdev_set(d, DEV_STUCK, why);
 	vm_reason(v, "disk %s (%.100s): %s; unpause tries again", d->name,
-	    vmdev_disk(d)->path, why);
+	    vmdev_path(d), why);
 	parent_event(v->p, v, true, "paused: %s", v->reason);
 }
 
@@ -463,14 +572,15 @@ vmdev_event(struct vment *v, const struct msg_vm_event *ev)
 	case WHAT_DEV_HUNG:
 		vmdev_set(d, DEV_HUNG, ev->why.text);
 		parent_event(v->p, v, true,
-		    "disk %s (%.100s): process %d hangs: %s", d->name,
-		    vmdev_disk(d)->path, (int)d->pid, ev->why.text);
+		    "%s %s (%.100s): process %d hangs: %s", vmdev_word(d),
+		    d->name, vmdev_path(d), (int)d->pid, ev->why.text);
 		break;
 	case WHAT_DEV_OK:
 		if (d->state != DEV_HUNG && d->state != DEV_STUCK)
 			return;
 		vmdev_set(d, DEV_UP, "");
-		parent_event(v->p, v, false, "disk %s goes on again", d->name);
+		parent_event(v->p, v, false, "%s %s goes on again",
+		    vmdev_word(d), d->name);
 		break;
 	case WHAT_DEV_LOST:
 		if (ev->gen != d->replaced)
@@ -493,7 +603,7 @@ vmdev_retry(struct vment *v, struct err *e)
 	struct vmdev *d;
 
 	for (d = v->dev; d < v->dev + v->ndevs; d++) {
-		if (d->state != DEV_LOST)
+		if (d->state != DEV_LOST || d->kind == DEV_FS)
 			continue;
 		d->quick = 0;
 		if (vmdev_replace(d, e) == -1)
@@ -511,7 +621,7 @@ vmdev_running(struct vment *v)
 	for (d = v->dev; d < v->dev + v->ndevs; d++) {
 		if (d->state == DEV_STUCK)
 			vmdev_set(d, DEV_UP, "");
-		lost |= d->state == DEV_LOST;
+		lost |= d->state == DEV_LOST && d->kind == DEV_BLK;
 	}
 	if (!v->dev_failed || lost)
 		return; /* lost: the pause is still on its way */
@@ -537,7 +647,7 @@ vmdev_ended(const struct vment *v)
 	unsigned i;
 
 	for (i = 0; i < v->ndevs; i++)
-		if (v->dev[i].pidfd != -1)
+		if (v->dev[i].pidfd != -1 || v->dev[i].launching)
 			return (false);
 	return (true);
 }
@@ -573,7 +683,7 @@ vmdev_adopt(struct vment *v, const struct vmdev *old, int *pidfd, struct err *e)
 	if (v->dev == NULL && vmdev_alloc(v, e) == -1)
 		return (-1);
 	if (old->index >= v->ndevs)
-		return (err_set(e, EINVAL, "no disk %u", old->index));
+		return (err_set(e, EINVAL, "no device %u", old->index));
 	d = &v->dev[old->index];
 	d->image_dev = old->image_dev;
 	d->image_ino = old->image_ino;

@@ -19,8 +19,9 @@
 #include "shared/log.h"
 #include "shared/str.h"
 
-#define QUEUES_MAX 4 /* more threads than this make no disk faster */
-#define VM_WAITS_S 5 /* for an answer, before it calls a process hung */
+#define QUEUES_MAX 4   /* more threads than this make no disk faster */
+#define SHARE_QUEUES 2 /* of high priority, of requests */
+#define VM_WAITS_S 5   /* for an answer, before it calls a process hung */
 
 const struct conf_disk *
 vmdev_disk(const struct vmdev *d)
@@ -45,8 +46,8 @@ vmdev_page(struct vmdev *d, struct err *e)
  * Open and lock the image.  When it was open before, by a vmd that is no more,
  * it must be the same file.
  */
-int
-vmdev_image(struct vmdev *d, struct err *e)
+static int
+image_open(struct vmdev *d, struct err *e)
 {
 	const struct conf_disk *disk = vmdev_disk(d);
 	const struct vment *v = d->v;
@@ -80,23 +81,44 @@ fail:
 	return (-1);
 }
 
-/* Whatever the process before may have written there. */
+int
+vmdev_image(struct vmdev *d, struct err *e)
+{
+	return (d->kind == DEV_FS ? share_open(d, e) : image_open(d, e));
+}
+
 static void
-page_fill(struct vmdev *d)
+page_disk(const struct vmdev *d, struct devpage_conf *c)
 {
 	const struct conf_disk *disk = vmdev_disk(d);
-	struct devpage_conf c = {
-		.magic = DEVPAGE_MAGIC,
-		.kind = d->kind,
-		.nqueues =
-		    d->v->conf.cpus < QUEUES_MAX ? d->v->conf.cpus : QUEUES_MAX,
-		.readonly = disk->readonly,
-		.direct = d->direct,
-		.on_error = disk->on_error,
-	};
 
-	memcpy(c.serial, disk->serial,
+	c->nqueues =
+	    d->v->conf.cpus < QUEUES_MAX ? d->v->conf.cpus : QUEUES_MAX;
+	c->readonly = disk->readonly;
+	c->direct = d->direct;
+	c->on_error = disk->on_error;
+	memcpy(c->serial, disk->serial,
 	    strnlen(disk->serial, DEVPAGE_SERIAL_BYTES));
+}
+
+static void
+page_share(const struct vmdev *d, struct devpage_conf *c)
+{
+	const struct conf_share *share = share_conf(d);
+
+	c->nqueues = SHARE_QUEUES;
+	c->readonly = !share->writable;
+	memcpy(
+	    c->serial, share->tag, strnlen(share->tag, DEVPAGE_SERIAL_BYTES));
+}
+
+/* Whatever the process before may have written there. */
+void
+vmdev_page_fill(struct vmdev *d)
+{
+	struct devpage_conf c = { .magic = DEVPAGE_MAGIC, .kind = d->kind };
+
+	(d->kind == DEV_FS ? page_share : page_disk)(d, &c);
 	d->nqueues = c.nqueues;
 	d->page->conf = c;
 	memset(&d->page->err, 0, sizeof(d->page->err));
@@ -104,11 +126,23 @@ page_fill(struct vmdev *d)
 	atomic_store(&d->page->state, DEVP_START);
 }
 
+int
+vmdev_limit(const struct vmdev *d, int sock, struct err *e)
+{
+	const struct timeval limit = { .tv_sec = VM_WAITS_S };
+
+	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
+		-1 ||
+	    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ==
+		-1)
+		return (err_errno(e, "%s: time limit", d->name));
+	return (0);
+}
+
 /* A process, and its socket's other end on the way to the vm process. */
 int
 vmdev_spawn(struct vmdev *d, struct err *e)
 {
-	const struct timeval limit = { .tv_sec = VM_WAITS_S };
 	char title[VM_NAME_BYTES + DEV_NAME_BYTES];
 	struct proc_spawn_conf conf = {
 		.title = title,
@@ -120,19 +154,14 @@ vmdev_spawn(struct vmdev *d, struct err *e)
 	int sv[2], rc = -1;
 
 	snprintf(title, sizeof(title), "%s/%s", d->v->conf.name, d->name);
-	page_fill(d);
+	vmdev_page_fill(d);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
 		return (err_errno(e, "%s: socketpair", d->name));
 	conf.fd[0] = sv[1];
 	conf.fd[1] = d->page_fd;
 	conf.fd[2] = d->image_fd;
-	/* The vm waits for its devices no longer than this, ever. */
-	if (setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
-		-1 ||
-	    setsockopt(sv[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ==
-		-1)
-		err_errno(e, "%s: time limit", d->name);
-	else if (proc_spawn(d->desc, &conf, &d->pid, &d->pidfd, e) == 0) {
+	if (vmdev_limit(d, sv[0], e) == 0 &&
+	    proc_spawn(d->desc, &conf, &d->pid, &d->pidfd, e) == 0) {
 		d->ours = true;
 		d->shot = d->let_go = false;
 		d->started_ns = host_now_ns();

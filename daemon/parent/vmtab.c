@@ -125,7 +125,7 @@ vm_row(const struct vment *v, struct msg_row *row)
 	row->owner_gid = v->conf.owner.gid;
 	row->mem_bytes = v->conf.memory;
 	row->console_ring = v->conf.console_size;
-	row->ndevs = v->conf.ndisks;
+	row->ndevs = v->conf.ndisks + v->conf.nshares;
 	if (vm_runs(v)) {
 		row->pid = v->pid;
 		row->restarts = v->restarts;

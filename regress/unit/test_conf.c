@@ -459,10 +459,11 @@ equality(void)
 		"interface down", "interface rdomain 1", "interface group g",
 		"local interface", "console size 1M", "stop timeout 1",
 		"owner 1", "owner :1", "allow instance disk",
-		"allow instance owner 1", "sev", "seves" };
+		"allow instance owner 1", "sev", "seves", "share /d tag t",
+		"share /d tag u", "share /d tag t rw", "share /e tag t" };
 	const size_t n = sizeof(settings) / sizeof(settings[0]);
 	struct conf *plain = must("vm a {}"), *c;
-	struct conf *confs[32];
+	struct conf *confs[40];
 	char text[128];
 	size_t i, j;
 
@@ -710,7 +711,11 @@ manual_line(char *line, int *scope, uint64_t seen[CONF_NSCOPES])
 	else if (*scope == CONF_SCOPE_VM &&
 	    strncmp(line, "The options stand on the same line:", 35) == 0)
 		*scope = CONF_SCOPE_DISK;
-	else if ((*scope == CONF_SCOPE_IF || *scope == CONF_SCOPE_DISK) &&
+	else if (*scope == CONF_SCOPE_VM &&
+	    strncmp(line, "Its settings stand on the same line:", 36) == 0)
+		*scope = CONF_SCOPE_SHARE;
+	else if ((*scope == CONF_SCOPE_IF || *scope == CONF_SCOPE_DISK ||
+		     *scope == CONF_SCOPE_SHARE) &&
 	    strncmp(line, ".El", 3) == 0)
 		*scope = CONF_SCOPE_VM;
 	if (*scope == -1 || strncmp(line, ".It ", 4) != 0 ||
