@@ -141,7 +141,10 @@ proxy_kick(struct vio *v, struct vq *q)
 	struct vio_proxy *x = v->state;
 	uint64_t one = 1;
 
-	/* Fails only when it is full: then it is yet to be read. */
+	/*
+	 * It blocks, since the device waits in read(2); full it is only if the
+	 * device fills it.  Then its guest stands, and has to be killed.
+	 */
 	if (write(x->kick_fd[q - v->vq], &one, sizeof(one)) == -1)
 		return;
 }

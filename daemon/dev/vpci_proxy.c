@@ -349,6 +349,9 @@ err_ready(struct dev *d)
 		return;
 	if (broken == x->broken_rings &&
 	    atomic_load(&x->page->state) == DEVP_STUCK) {
+		/* Once is enough: it is tried, and told, again at resume. */
+		if (p->proxy.held)
+			return;
 		devpage_err_get(x->page, &e);
 		if (e.code == 0)
 			err_set(&e, EIO, "a request cannot be done now");

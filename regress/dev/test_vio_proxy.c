@@ -264,6 +264,8 @@ pauses(void)
 static void
 sticks(void)
 {
+	uint64_t one = 1;
+
 	up();
 	fg_up(&g, OFFERED, 64);
 	copies("before");
@@ -274,6 +276,10 @@ sticks(void)
 	CHECK_EQ(g.f.dev_err.code, ENOSPC);
 	CHECK_EQ(used_idx(), 1);
 	dev_quiesce(g.dev);
+	/* It may ring as often as it likes. */
+	CHECK(write(proxy()->err_fd, &one, sizeof(one)) == sizeof(one));
+	CHECK_EQ(fakemach_poll(&g.f, 5000), 1);
+	CHECK_EQ(g.f.dev_events[MACH_DEV_STUCK], 1);
 	CHECK_EQ(vq_inflight(&((struct vpci *)g.dev->state)->vio.vq[0]), 1);
 	dev_resume(g.dev);
 	UNTIL(g.f.dev_events[MACH_DEV_STUCK] == 2); /* it still is */
