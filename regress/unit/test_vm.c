@@ -461,7 +461,7 @@ t_console(void)
 	CHECK_EQ(vmcons_keys(&c, "abc", 3), 0);
 	take_max = 2;
 	CHECK_EQ(vmcons_pump(&c, take, NULL), 0); /* not worth a message */
-	vmcons_new_control(&c); /* "c" is not of its credit */
+	vmcons_new_control(&c);                   /* "c" is not of its credit */
 	CHECK_EQ(vmcons_keys(&c, big, sizeof(big)), 0);
 	CHECK_EQ(vmcons_keys(&c, "x", 1), -1);
 	CHECK_EQ(vmcons_pump(&c, take, NULL), 0);
