@@ -373,6 +373,10 @@ vm_event(struct vment *v, const struct msg_vm_event *ev)
 		vm_answer_state(v);
 		break;
 	case WHAT_DEV_STUCK:
+		/* Before its STEPS nothing of it runs; who waits for them would
+		 * for ever. */
+		if (v->state == VM_STARTING)
+			return;
 		v->state = VM_PAUSED;
 		vmdev_event(v, ev);
 		vm_answer_state(v);

@@ -580,6 +580,27 @@ test_own_fds(void)
 	teardown();
 }
 
+/* A process that says it is stuck before it runs keeps nobody waiting. */
+static void
+test_stuck_early(void)
+{
+	struct msg_vm_event ev = { .what = WHAT_DEV_STUCK };
+	struct wire_msg m;
+	struct vment *v;
+
+	setup();
+	v = add("evil");
+	v->state = VM_STARTING;
+	vm_wait(v, 7, WAIT_START);
+	vm_event(v, &ev);
+	CHECK_EQ(v->state, VM_STARTING);
+	ev.what = WHAT_STEPS;
+	vm_event(v, &ev);
+	turn();
+	REQUIRE(wire_expect(&control, MSG_STARTED, &m));
+	teardown();
+}
+
 /* A VM of the table with one disk, opened. */
 static int
 with_disk(const char *vm, const char *file, bool readonly, struct err *e)
@@ -816,6 +837,7 @@ static const struct tap_case cases[] = {
 	{ "parent: requests of who has left", test_forget },
 	{ "T75 parent: ids wrap", test_ids },
 	{ "S5 parent: a vm process that tells events", test_event_flood },
+	{ "S5 parent: a vm process that is stuck too early", test_stuck_early },
 	{ "parent: a vm that left vm.conf and came back", test_leaves },
 	{ "T66 parent: kernels with the owner's rights", test_open },
 	{ "T66 parent: disks with their rights", test_open_disk },
