@@ -75,6 +75,18 @@ reads_only() {
 	equal "$(find "$T/ro" | wc -l)" 3
 }
 
+# Its queues stop, and go on where they stood.
+pauses() {
+	runs=350
+	vmctl pause share
+	wait_for 10 vm_is share paused
+	vmctl unpause share
+	run 'cat /home/new; ls /ro; echo paused-$?'
+	con_wait share '^paused-0'
+	equal "$(vmctl status -j share | jq -c '.shares | map(.replaced)')" \
+	    '[0,0]'
+}
+
 # Another takes over; the guest sees errors, and mounts again.
 killed() {
 	runs=400
@@ -121,6 +133,7 @@ check 'it mounts them and reads' mounts
 check 'it writes, and all is its owner'\''s' writes
 check 'T66 its root is the owner, nobody else' root_is_the_owner
 check 'it does not write where it may not' reads_only
+check 'it is paused and goes on' pauses
 check 'F1 virtiofsd is killed under it' killed
 check 'they are there after a reset' resets
 check 'all ends with the VM' ends
