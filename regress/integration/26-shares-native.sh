@@ -53,7 +53,7 @@ shown() {
 
 # The row of launch, and the parent's that it may have made weaker.
 rows() {
-	"$B/regress/sandbox/check_live" launch "$(vmd_launch)" 0 0 \
+	wait_for 5 "$B/regress/sandbox/check_live" launch "$(vmd_launch)" 0 0 \
 	    parent "$(vmd_pid)" 0 0
 }
 

@@ -277,7 +277,8 @@ live_check_fds(pid_t pid, const struct sandbox *sb, void (*say)(const char *))
 			continue; /* closed meanwhile */
 		link[n] = '\0';
 		/* Where a sanitizer's report goes, see spawn.c. */
-		if (SANITIZED && sb->empty_root && strcmp(d->d_name, "2") == 0)
+		if (SANITIZED && strcmp(sb->name, "parent") != 0 &&
+		    strcmp(d->d_name, "2") == 0)
 			snprintf(link, sizeof(link), "/dev/null");
 		for (i = 0; sb->fds[i].link != NULL; i++)
 			if (fd_is(link, sb->fds[i].link))
