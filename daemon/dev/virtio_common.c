@@ -94,7 +94,10 @@ queue_read(struct vpci *p, uint64_t off)
 static uint8_t
 status_read(const struct vpci *p)
 {
-	if (p->status == 0 && p->proxy.lingers)
+	struct mach *mach = p->fn.dev->mach;
+
+	if (p->status == 0 && p->proxy.lingers_ns != 0 &&
+	    mach->ops->mono_ns(mach) < p->proxy.lingers_ns)
 		return (VIO_NEEDS_RESET);
 	return (p->status);
 }

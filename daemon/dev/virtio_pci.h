@@ -39,8 +39,9 @@ struct vpci_proxy {
 	unsigned resets; /* that it was told of */
 	bool awake;      /* it has doorbells, and is looked at by the timer */
 	bool woken;      /* it has to be: the timer does that */
-	bool lingers;    /* lost, and its process may write to memory yet */
-	uint16_t port;   /* where the doorbells are; 0: nowhere */
+	/* Lost, and its process may write to memory yet, until then. */
+	uint64_t lingers_ns;
+	uint16_t port; /* where the doorbells are; 0: nowhere */
 	/* A bit a queue, and more of watched: mach_ops.doorbell, irqfd, watch. */
 	uint32_t doorbells, irqfds;
 	uint64_t watched;

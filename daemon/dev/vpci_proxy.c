@@ -23,6 +23,10 @@ _Static_assert(WATCH_SOCK < DEV_WATCHES, "mach_ops.watch");
 /* T25: two looks without a step make it hung, within five seconds. */
 #define LOOK_NS 2000000000ull
 
+/* A process that was late is killed within a second, if it is not in a call
+ * that nothing ends; a guest is not kept from its reset for ever by that. */
+#define LINGERS_NS 60000000000ull
+
 static bool
 proxied(const struct vpci *p)
 {
@@ -73,7 +77,10 @@ lost(struct dev *d, struct err *e)
 
 	watch(d, WATCH_SOCK, false); /* before the fd is another's */
 	/* One that has closed its socket has ended; one that is late has not. */
-	p->proxy.lingers = e->code != EPIPE && e->code != ECONNRESET;
+	p->proxy.lingers_ns = 0;
+	if (e->code != EPIPE && e->code != ECONNRESET)
+		p->proxy.lingers_ns =
+		    d->mach->ops->mono_ns(d->mach) + LINGERS_NS;
 	vio_proxy_words(&p->vio, e);
 	vio_proxy_drop(&p->vio);
 	tell(d, MACH_DEV_LOST, e);
@@ -450,9 +457,9 @@ virtio_pci_replace(struct dev *d, int *sock, struct err *e)
 	pthread_mutex_lock(&d->lock);
 	watch(d, WATCH_SOCK, false);
 	/* Nobody comes before the one before has died. */
-	if (p->proxy.lingers && p->status == 0)
+	if (p->proxy.lingers_ns != 0 && p->status == 0)
 		vio_proxy_forget(&p->vio);
-	p->proxy.lingers = false;
+	p->proxy.lingers_ns = 0;
 	rc = vio_proxy_replace(&p->vio, sock, e);
 	if (rc == 0)
 		vpci_proxy_sync(d);

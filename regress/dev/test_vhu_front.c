@@ -262,6 +262,11 @@ wrong_answers(void)
 			/* T13: no reset while it may write to memory. */
 			CHECK_EQ(fg_in(&g, FG_STATUS) == 0,
 			    f == FB_CLOSE || f == FB_HALF);
+			fakemach_run(&g.f, 59000000000);
+			CHECK_EQ(fg_in(&g, FG_STATUS) == 0,
+			    f == FB_CLOSE || f == FB_HALF);
+			fakemach_run(&g.f, 1000000000);
+			CHECK_EQ(fg_in(&g, FG_STATUS), 0); /* not for ever */
 			if (f != FB_CLOSE && f != FB_HALF)
 				vio_proxy_log(vio(), 0)->desc[3].inflight = 1;
 			fakeback_close(&b);
