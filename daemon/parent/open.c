@@ -37,7 +37,8 @@ open_path(const char *path, int flags, uint64_t resolve)
 
 /*
  * With the file system ids and groups alone: FUSE looks at the others, so a
- * mount of the owner's cannot make us wait.
+ * mount of the owner's cannot make us wait; but one with allow_other can, and so
+ * can NFS and automounts whose servers are silent.
  */
 static int
 open_as(const char *path, int flags, const struct msg_cred *c)
