@@ -13,6 +13,7 @@
 #include "daemon/ctl/esc.h"
 #include "daemon/ctl/fmt.h"
 #include "regress/lib/tap.h"
+#include "shared/devpage.h"
 #include "shared/str.h"
 
 /* ---- Verbs ---------------------------------------------------------------- */
@@ -557,6 +558,41 @@ test_dev(void)
 }
 
 static void
+test_share(void)
+{
+	struct fmt_dev d = { .row = { .id = 1,
+				 .kind = DEV_FS,
+				 .state = DEV_UP,
+				 .flags = DEV_READONLY,
+				 .pid = 4714,
+				 .name = "fs0",
+				 .format = "share",
+				 .serial = "home",
+				 .path = "/home/me" } };
+	char *text = printed_dev(&d);
+	json_t *o;
+	size_t len;
+	FILE *f;
+
+	CHECK_STR(text,
+	    "      fs0 /home/me, share, read-only, tag home\n"
+	    "           process 4714, virtiofsd\n");
+	free(text);
+	if ((f = open_memstream(&text, &len)) == NULL)
+		abort();
+	CHECK_EQ(fmt_row_json(f, &row_web, &d, 1), 0);
+	fclose(f);
+	o = json_loads(text, 0, NULL);
+	free(text);
+	REQUIRE(o != NULL);
+	CHECK_EQ(json_array_size(json_object_get(o, "disks")), 0);
+	CHECK_STR(json_string_value(json_object_get(
+		      json_array_get(json_object_get(o, "shares"), 0), "tag")),
+	    "home");
+	json_decref(o);
+}
+
+static void
 test_dev_json(void)
 {
 	char *text = NULL;
@@ -584,6 +620,7 @@ test_dev_json(void)
 static const struct tap_case cases[] = {
 	{ "ctl: a disk and its figures", test_dev },
 	{ "ctl: a disk as JSON", test_dev_json },
+	{ "ctl: a share", test_share },
 	{ "ctl: beginnings of verbs", test_prefix },
 	{ "ctl: ambiguous and unknown, in words", test_prefix_words },
 	{ "ctl: a whole name is that", test_exact },
