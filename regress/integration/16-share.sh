@@ -13,8 +13,12 @@ start() {
 	chown -R "$OWNER:$OWNER" "$T/home" "$T/ro"
 	echo 'not for others' >"$T/home/secret"
 	chmod 600 "$T/home/secret"
-	guest share '' "owner $OWNER:$OWNER" "share \"$T/home\" tag home rw" \
-	    "share \"$T/ro\" tag \"read only\"" | start_vmd
+	{
+		guest share '' "owner $OWNER:$OWNER" \
+		    "share \"$T/home\" tag home rw" \
+		    "share \"$T/ro\" tag \"read only\""
+		guest second '' "share \"$T/ro\" tag ro"
+	} | start_vmd
 	vmctl start share
 	con_open share
 	con_wait share '^share:/# ' 120
@@ -118,8 +122,28 @@ resets() {
 	con_wait share '^reset-0' 60
 }
 
+share_state() {
+	[ "$(vmctl status -j share | jq -r '.shares[0].state')" = "$1" ]
+}
+
+# It cannot be replaced: five tries, words, and the guest runs on.
+gives_up() {
+	sysctl=/proc/sys/user/max_user_namespaces
+	most=$(cat "$sysctl")
+	echo 0 >"$sysctl"
+	kill -KILL "$(vmctl status -j share | jq -r '.shares[0].pid')"
+	wait_for 20 share_state lost || :
+	not vmctl start second 2>"$T/said"
+	echo "$most" >"$sysctl"
+	share_state lost
+	vm_says share 'lost: virtiofsd: user namespace .*max_user_namespaces'
+	vm_is share running
+	grep 'virtiofsd: user namespace' "$T/said"
+	vm_is second stopped
+}
+
 ends() {
-	pids=$(vmctl status -j share | jq -r '.shares[].pid')
+	pids=$(vmctl status -j share | jq -r '.shares[1].pid')
 	vmctl stop -f -w share
 	for pid in $pids; do
 		wait_for 5 not alive "$pid"
@@ -136,5 +160,6 @@ check 'it does not write where it may not' reads_only
 check 'it is paused and goes on' pauses
 check 'F1 virtiofsd is killed under it' killed
 check 'they are there after a reset' resets
+check 'it is given up in words when none can be made' gives_up
 check 'all ends with the VM' ends
 finish
