@@ -2,7 +2,7 @@
 /*
  * What a Linux guest does to its disk, in one static program.
  *
- *	diskio verify DEVICE SECONDS THREADS
+ *	diskio verify DEVICE SECONDS THREADS [PAUSE]
  *	diskio bench DEVICE SECONDS
  *
  * verify: random reads and writes in a disk of zeros, for so long (0: until
@@ -10,6 +10,8 @@
  * through the page cache, direct and eight at once.  Every sector says where it
  * belongs and how often it was written, and the rest of it follows from that;
  * at the end all are read again.  Ends with 1 for a wrong byte or an error.
+ * Each rests PAUSE milliseconds after a request or eight, where others need the
+ * processors.
  *
  * bench: one line for each of eight ways to read and write: name and figure,
  * for so long each.
@@ -53,6 +55,7 @@ struct worker {
 };
 
 static atomic_bool stop;
+static unsigned pause_ms;
 
 static uint64_t
 next(uint64_t *x)
@@ -253,6 +256,8 @@ work(void *arg)
 			one(w);
 		if (n % FLUSH_EVERY == FLUSH_EVERY - 1)
 			flush(w);
+		if (pause_ms > 0)
+			usleep(pause_ms * 1000);
 	}
 	flush(w);
 	all_again(w);
@@ -414,7 +419,9 @@ bench(const char *device, double seconds)
 int
 main(int argc, char **argv)
 {
-	if (argc == 5 && strcmp(argv[1], "verify") == 0)
+	if (argc == 6)
+		pause_ms = (unsigned)atoi(argv[5]);
+	if ((argc == 5 || argc == 6) && strcmp(argv[1], "verify") == 0)
 		return (verify(
 		    argv[2], (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4])));
 	if (argc == 4 && strcmp(argv[1], "bench") == 0)
