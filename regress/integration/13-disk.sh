@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# Disks of Linux guests, whose processes are killed and stopped meanwhile: diskio
-# in the guest would tell of a wrong byte or an error.  $ROUNDS: how often.
+# Disks of Linux guests, whose processes are killed meanwhile: diskio in the guest
+# would tell of a wrong byte or an error.  $ROUNDS: how often.
 . regress/lib/lib.sh
 ROUNDS=${ROUNDS:-10}
 
@@ -122,25 +122,10 @@ kills() {
 	done
 }
 
-# T25, while it writes.
-hangs() {
-	pid=$(disk_pid four 1)
-	kill -STOP "$pid"
-	wait_for 5 disk_is four 1 hung
-	vm_says four 'hung: '
-	logged 'vm four: .*blk1.*'
-	kill -CONT "$pid"
-	wait_for 5 disk_is four 1 up
-	equal "$(disk_pid four 1)" "$pid"
-	not con_has one '^diskio: '
-	not con_has four '^diskio: '
-}
-
 check 'guests with disks start' start
 check 'serial, queues and size are what they should be' shown
 check 'T49 two VMs, one image' refused
 check 'a disk that can only be read' readonly_disk
 check 'what was written is there after a reboot' restarts
 check "F1 their processes are killed $ROUNDS times" kills
-check 'T25 a process that stands is named' hangs
 finish
