@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# Disks of Linux guests, whose processes are killed meanwhile: diskio in the guest
-# would tell of a wrong byte or an error.  $ROUNDS: how often.
+# Disks of Linux guests, whose processes are killed and short of space meanwhile:
+# no wrong byte, no I/O error.  $ROUNDS: how often they are killed.
 . regress/lib/lib.sh
 ROUNDS=${ROUNDS:-10}
+IO_SECONDS=$((ROUNDS * 4 + 5)) # of I/O, which the kills shall not outlast by much
 
 disk_pid() {
 	vmctl status -j "$1" | jq -r ".disks[$2].pid"
@@ -24,16 +25,19 @@ answer() {
 	con_wait "$1" "^$3" "${4:-60}"
 }
 
-# "one" has one processor, "four" four.
+# "one" has one processor, "four" four; "one" a disk on a full file system.
 start() {
 	ext4 "$T/one.img"
 	ext4 "$T/four.img"
 	ext4 "$T/readonly.img"
 	truncate -s 64M "$T/raw1.img" "$T/raw4.img"
+	mkdir "$T/small"
+	mount -t tmpfs -o size=4M small "$T/small"
+	truncate -s 32M "$T/small/full.img"
 	initrd_with "$B/regress/lab/diskio"
 	{
 		guest one '' "disk \"$T/one.img\" serial \"the ext4\"" \
-		    "disk \"$T/raw1.img\""
+		    "disk \"$T/raw1.img\"" "disk \"$T/small/full.img\""
 		guest four '' 'cpus 4' "disk \"$T/four.img\"" \
 		    "disk \"$T/raw4.img\" direct" \
 		    "disk \"$T/readonly.img\" readonly"
@@ -101,8 +105,8 @@ served_anew() {
 
 # Both at once, half a second after they were served again.
 kills() {
-	con_type one 'diskio verify /dev/vdb 0 3 5\r'
-	con_type four 'diskio verify /dev/vdb 0 6 5\r'
+	con_type one "diskio verify /dev/vdb $IO_SECONDS 3 5; echo ended \$?\\r"
+	con_type four "diskio verify /dev/vdb $IO_SECONDS 6 5; echo ended \$?\\r"
 	n=0
 	while [ "$n" -lt "$ROUNDS" ]; do
 		sleep 0.5
@@ -118,8 +122,57 @@ kills() {
 		vmctl status -v "$vm"
 		equal "$(vmctl status -j "$vm" | jq '.disks[1].replaced')" \
 		    "$ROUNDS"
-		not con_has "$vm" '^diskio: '
 	done
+}
+
+verified() {
+	for vm in one four; do
+		con_wait "$vm" '^diskio: .* 0 bad' $((IO_SECONDS + 120))
+		con_wait "$vm" '^ended 0'
+	done
+}
+
+no_error() {
+	for vm in one four; do
+		con_type "$vm" 'dmesg | grep -i -e error -e reset; echo look''ed\r'
+		con_wait "$vm" '^looked'
+		not con_has "$vm" 'I/O error'
+		equal "$(vmctl status -j "$vm" | jq '.disks[1].errors')" 0
+	done
+}
+
+# The guest waits, and sees nothing of it.
+full() {
+	con_type one 'dd if=/dev/zero of=/dev/vdc bs=1M count=16 conv=fsync; echo status $?\r'
+	wait_for 30 vm_is one paused
+	vm_says one 'No space left'
+	disk_is one 2 stuck
+	mount -o remount,size=40M "$T/small"
+	vmctl unpause one
+	con_wait one '^status 0'
+	vm_is one running
+	disk_is one 2 up
+}
+
+# F2: what was synced is there after the VM's process is killed.
+killed() {
+	answer four 'head -c 2000000 /dev/urandom >/mnt/synced; md5sum /mnt/synced >/mnt/sum; sync; echo now kill'' it' \
+	    'now kill it'
+	kill -KILL "$(vm_pid four)"
+	wait_for 10 vm_is four stopped
+	vmctl start four
+	con_open four
+	con_wait four '^four:/# ' 120
+	answer four 'md5sum -c /mnt/sum' '/mnt/synced: OK'
+}
+
+ended() {
+	umount -l "$T/small"
+	vmctl stop -fw one
+	vmctl stop -fw four
+	/sbin/e2fsck -fn "$T/one.img" || [ $? -lt 4 ]
+	stop_vmd
+	nothing_left
 }
 
 check 'guests with disks start' start
@@ -128,4 +181,9 @@ check 'T49 two VMs, one image' refused
 check 'a disk that can only be read' readonly_disk
 check 'what was written is there after a reboot' restarts
 check "F1 their processes are killed $ROUNDS times" kills
+check 'no byte was wrong' verified
+check 'and no guest saw an error' no_error
+check 'no space: it waits for some' full
+check 'the VM is killed, what was synced is there' killed
+check 'nothing is left behind' ended
 finish
