@@ -545,6 +545,7 @@ set_mode(struct program *p)
 		g.v.features &= ~(BLK_F_DISCARD | BLK_F_WRITE_ZEROES);
 	b->on_error = (uint8_t)(m >> 5) % DEV_ERROR_N;
 	b->disk.flusher.lost = false;
+	g.page.lost = 0;
 }
 
 static void
