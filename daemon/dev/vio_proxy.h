@@ -76,7 +76,7 @@ void vio_proxy_words(const struct vio *, struct err *e);
 /* Requests wait, by the rings. */
 bool vio_proxy_busy(const struct vio *);
 /*
- * Called every other second while it is busy: true when that has changed
+ * Called from time to time while it is busy: true when that has changed
  * hung, which is: requests wait and none was done since the call before last.
  */
 bool vio_proxy_look(struct vio *, bool first);

@@ -420,7 +420,7 @@ hangs(void)
 	CHECK(fakemach_armed(&g.f, g.dev) != ~0ull);
 	fakemach_run(&g.f, 0);
 	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) != NULL);
-	fakemach_run(&g.f, 3900000000ull);
+	fakemach_run(&g.f, 2900000000ull);
 	CHECK_EQ(g.f.dev_events[MACH_DEV_HUNG], 0);
 	fakemach_run(&g.f, 1000000000ull);
 	CHECK_EQ(g.f.dev_events[MACH_DEV_HUNG], 1);
@@ -430,7 +430,7 @@ hangs(void)
 	lazy = false;
 	fg_kick(&g, 0);
 	UNTIL(used_idx() == 2);
-	fakemach_run(&g.f, 2000000000ull);
+	fakemach_run(&g.f, 1500000000ull);
 	CHECK_EQ(g.f.dev_events[MACH_DEV_OK], 1);
 	n = g.f.timer_fired;
 	fakemach_run(&g.f, 100000000000ull);

@@ -24,13 +24,32 @@ new_disk_pid() {
 	[ "$new" != null ] && [ "$new" != "$2" ]
 }
 
+# A guest that does nothing but read.
+busy() {
+	cat <<-END
+	vm "busy" {
+	    disable
+	    memory 64M
+	    boot "$(cd "$B" && pwd)/regress/guests/disk.elf"
+	    cmdline "1"
+	    disk "$T/busy.img"
+	}
+	END
+}
+
+# NAME has done more than N reads.
+has_read() {
+	[ "$(vmctl status -j "$1" | jq '.disks[0].reads')" -gt "$2" ]
+}
+
 disks_of() {
 	pgrep -f "^vmd: vm/$1/blk" | wc -l
 }
 
 start() {
-	image a b shared
+	image a b shared busy
 	{
+		busy
 		flat a c "disk \"$T/a.img\" serial one" "disk \"$T/b.img\""
 		flat twin c "disk \"$T/a.img\""
 		flat reader c "disk \"$T/shared.img\" readonly"
@@ -125,6 +144,23 @@ broken() {
 	wait_for 10 broken_replaced "$old"
 	logged 'disk blk1 .*: its process was killed by seccomp'
 	watch_more a 5
+}
+
+# Nobody but its guest waits for it; it has its time limit all the same.
+hangs() {
+	vmctl start busy
+	wait_for 10 has_read busy 100
+	pid=$(disk_pid busy)
+	kill -STOP "$pid"
+	wait_for 5 disk_is busy hung
+	vm_says busy 'requests wait and none was done'
+	logged 'vm busy: disk blk0 .*none was done'
+	kill -CONT "$pid"
+	wait_for 5 disk_is busy up
+	equal "$(disk_pid busy)" "$pid"
+	n=$(vmctl status -j busy | jq '.disks[0].reads')
+	wait_for 5 has_read busy $((n + 100))
+	vmctl stop -fw busy
 }
 
 taken_back() {
@@ -256,6 +292,7 @@ check 'T49 two VMs, one image' locked
 check 'S2 T65 T67 their processes are as the table says' sandboxed
 check 'F1 a process that is killed is replaced' replaced
 check 'one that its filter kills, too' broken
+check 'one that stands is named, and goes on' hangs
 check 'they are taken back by the next vmd' taken_back
 check 'an image that is another file now' changed
 check 'they end with their VM' ended
