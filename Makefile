@@ -101,13 +101,13 @@ GUESTCF	:= -m64 -std=c17 -O2 $(WARN) -I. -ffreestanding -fno-builtin -fno-pie \
 	   -fcf-protection=none -fno-asynchronous-unwind-tables
 GUESTLD	:= $(LD) -static -nostdlib -z noexecstack \
 	   --no-warn-rwx-segments
-$(B)/regress/guests/%.go: regress/guests/%.c regress/guests/guest.h
+$(B)/regress/guests/%.go: regress/guests/%.c regress/guests/guest.h regress/guests/virtio.h
 	@mkdir -p $(@D)
 	$(CC) $(GUESTCF) -c -o $@ $<
 $(B)/regress/guests/%.go: regress/guests/%.S regress/guests/start.inc
 	@mkdir -p $(@D)
 	$(CC) $(GUESTCF) -c -o $@ $<
-$(B)/regress/guests/%.elf: regress/guests/pvh.ld $(patsubst %,$(B)/regress/guests/%.go,start_pvh g_% lib)
+$(B)/regress/guests/%.elf: regress/guests/pvh.ld $(patsubst %,$(B)/regress/guests/%.go,start_pvh g_% lib virtio)
 	$(GUESTLD) -o $@ -T $^
 $(B)/regress/guests/%.bz: regress/guests/bz.ld $(patsubst %,$(B)/regress/guests/%.go,start_bz g_% lib)
 	$(GUESTLD) --oformat=binary -o $@ -T $^

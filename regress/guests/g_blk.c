@@ -4,14 +4,12 @@
  * a queue for each of four CPUs, which write, flush and read back at the same
  * time.  CPU 0 sleeps until its interrupt; the others watch their used rings.
  */
-#include "regress/guests/guest.h"
+#include "regress/guests/virtio.h"
 
 #define AP_GPA 0x8000 /* start_*.S */
 #define ICR_LOW (LAPIC + 0x300)
 #define ICR_HIGH (LAPIC + 0x310)
-#define SLOT 2
 #define VEC_MSI 0x30
-#define NO_VECTOR 0xffff
 #define ANY (~0u) /* length of a used element */
 #define CPUS 4
 #define SIZE 16  /* descriptors of a queue */
@@ -19,15 +17,8 @@
 #define ROUNDS 3 /* "long": 60 */
 #define WORDS 64 /* of a sector */
 #define F_LOW (1u << 2 | 1u << 6 | 1u << 9 | 1u << 12)
-#define F_VERSION_1 1 /* of the high word */
 
 enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8 };
-
-static struct {
-	uint64_t common, device, table;
-	uint32_t multiplier;
-	uint16_t notify, msix_cap;
-} at;
 
 struct head {
 	uint32_t type, pad;
@@ -35,19 +26,13 @@ struct head {
 };
 
 struct queue {
-	struct {
-		uint64_t addr;
-		uint32_t len;
-		uint16_t flags, next;
-	} desc[SIZE];
-	uint16_t avail[2 + SIZE + 1];
-	uint32_t used[1 + 2 * SIZE + 1];
+	struct virtio_ring ring;
 	struct head head[BATCH];
 	uint64_t data[BATCH][WORDS];
 	uint8_t status[BATCH];
-	uint16_t port, seen;
-} __attribute__((aligned(4096)));
+};
 
+static struct virtio disk = { .slot = 2 };
 static struct queue queue[CPUS];
 
 static unsigned rounds = ROUNDS;
@@ -65,98 +50,16 @@ on_msi(void)
 	put32(LAPIC + 0xb0, 0);
 }
 
-static uint32_t
-cfg(unsigned reg)
-{
-	outl(0xcf8, 0x80000000u | SLOT << 11 | (reg & 0xfc));
-	return (inl(0xcfc) >> 8 * (reg & 3));
-}
-
-static uint64_t
-bar(unsigned n)
-{
-	uint32_t v;
-
-	v = cfg(0x10 + 4 * n);
-	return (v & ((v & 1) ? ~3u : ~15u));
-}
-
-static void
-find(void)
-{
-	unsigned cap;
-	uint64_t where;
-
-	for (cap = cfg(0x34) & 0xff; cap != 0; cap = cfg(cap + 1) & 0xff) {
-		if ((cfg(cap) & 0xff) == 0x11) {
-			at.msix_cap = (uint16_t)cap;
-			where = cfg(cap + 4);
-			at.table = bar(where & 7) + (where & ~7ull);
-			continue;
-		}
-		where = bar(cfg(cap + 4) & 7) + cfg(cap + 8);
-		switch (cfg(cap + 3) & 0xff) {
-		case 1:
-			at.common = where;
-			break;
-		case 2:
-			at.notify = (uint16_t)where;
-			at.multiplier = cfg(cap + 16);
-			break;
-		case 4:
-			at.device = where;
-			break;
-		}
-	}
-}
-
-static void
-put16(uint64_t gpa, uint16_t v)
-{
-	*(volatile uint16_t *)gpa = v;
-}
-
-static uint16_t
-get16(uint64_t gpa)
-{
-	return (*(volatile uint16_t *)gpa);
-}
-
-static void
-status(uint8_t v)
-{
-	*(volatile uint8_t *)(at.common + 0x14) = v;
-}
-
-static uint8_t
-status_is(void)
-{
-	return (*(volatile uint8_t *)(at.common + 0x14));
-}
-
-static void
-address(unsigned reg, const volatile void *p)
-{
-	put32(at.common + reg, (uint32_t)(uint64_t)p);
-	put32(at.common + reg + 4, 0);
-}
-
 static void
 queue_open(unsigned i)
 {
-	struct queue *q;
+	struct virtio_ring *r = &queue[i].ring;
 
-	q = &queue[i];
-	put16(at.common + 0x16, (uint16_t)i);
-	report(get16(at.common + 0x18) >= SIZE, "room in the queue");
-	put16(at.common + 0x18, SIZE);
-	put16(at.common + 0x1a, i == 0 ? 1 : NO_VECTOR);
-	address(0x20, q->desc);
-	address(0x28, q->avail);
-	address(0x30, q->used);
-	q->port =
-	    (uint16_t)(at.notify + get16(at.common + 0x1e) * at.multiplier);
-	put16(at.common + 0x1c, 1);
+	r->index = (uint16_t)i;
+	r->size = SIZE;
+	put16(disk.common + V_QUEUE_SELECT, r->index);
+	report(get16(disk.common + V_QUEUE_SIZE) >= SIZE, "room in the queue");
+	virtio_open(&disk, r, i == 0 ? 1 : VIRTIO_NO_VECTOR);
 }
 
 /* virtio 1.2, 3.1.1 */
@@ -165,66 +68,45 @@ driver(void)
 {
 	unsigned i;
 
-	status(0);
-	status(1);
-	status(3);
-	put32(at.common, 0);
-	report_eq(get32(at.common + 4) & F_LOW, F_LOW, "features");
-	put32(at.common + 8, 0);
-	put32(at.common + 0xc, F_LOW);
-	put32(at.common + 8, 1);
-	put32(at.common + 0xc, F_VERSION_1);
-	status(11);
-	report_eq(status_is(), 11, "features are agreed");
+	virtio_set_status(&disk, 0);
+	virtio_set_status(&disk, 1);
+	virtio_set_status(&disk, 3);
+	put32(disk.common + V_DEVICE_FEATURE_SELECT, 0);
+	report_eq(
+	    get32(disk.common + V_DEVICE_FEATURE) & F_LOW, F_LOW, "features");
+	virtio_accept(&disk, F_LOW, VIRTIO_F_VERSION_1);
+	virtio_set_status(&disk, 11);
+	report_eq(virtio_status(&disk), 11, "features are agreed");
 	for (i = 0; i < CPUS; i++)
 		queue_open(i);
-	status(15);
-	report_eq(status_is(), 15, "the device runs");
+	virtio_set_status(&disk, 15);
+	report_eq(virtio_status(&disk), 15, "the device runs");
 }
 
 /* Request n of the batch: header, data unless len is 0, status. */
 static void
 ask(struct queue *q, unsigned n, uint32_t type, uint64_t sector, uint32_t len)
 {
-	volatile uint16_t *avail;
+	struct virtio_ring *r = &q->ring;
 	unsigned d;
 
-	avail = q->avail;
 	d = 3 * n;
 	q->head[n].type = type;
 	q->head[n].sector = sector;
 	q->status[n] = 0xff;
-	q->desc[d].addr = (uint64_t)&q->head[n];
-	q->desc[d].len = sizeof(q->head[n]);
-	q->desc[d].flags = 1;
-	q->desc[d].next = (uint16_t)(len == 0 ? d + 2 : d + 1);
-	q->desc[d + 1].addr = (uint64_t)q->data[n];
-	q->desc[d + 1].len = len;
-	q->desc[d + 1].flags = type == OUT ? 1 : 3;
-	q->desc[d + 1].next = (uint16_t)(d + 2);
-	q->desc[d + 2].addr = (uint64_t)&q->status[n];
-	q->desc[d + 2].len = 1;
-	q->desc[d + 2].flags = 2;
-	avail[2 + (uint16_t)(avail[1] + n) % SIZE] = (uint16_t)d;
-}
-
-/* Make n available at once and tell the device. */
-static void
-kick(struct queue *q, unsigned n)
-{
-	volatile uint16_t *avail;
-
-	avail = q->avail;
-	__asm__ volatile("" : : : "memory");
-	avail[1] = (uint16_t)(avail[1] + n);
-	__asm__ volatile("mfence" : : : "memory");
-	outw(q->port, (uint16_t)(q - queue));
-}
-
-static uint16_t
-used_idx(struct queue *q)
-{
-	return ((uint16_t)(*(volatile uint32_t *)q->used >> 16));
+	r->desc[d].addr = (uint64_t)&q->head[n];
+	r->desc[d].len = sizeof(q->head[n]);
+	r->desc[d].flags = VIRTIO_NEXT;
+	r->desc[d].next = (uint16_t)(len == 0 ? d + 2 : d + 1);
+	r->desc[d + 1].addr = (uint64_t)q->data[n];
+	r->desc[d + 1].len = len;
+	r->desc[d + 1].flags =
+	    type == OUT ? VIRTIO_NEXT : VIRTIO_NEXT | VIRTIO_WRITE;
+	r->desc[d + 1].next = (uint16_t)(d + 2);
+	r->desc[d + 2].addr = (uint64_t)&q->status[n];
+	r->desc[d + 2].len = 1;
+	r->desc[d + 2].flags = VIRTIO_WRITE;
+	virtio_put(r, n, d);
 }
 
 static void
@@ -238,12 +120,11 @@ wrong(bool is)
 static void
 check_used(struct queue *q, unsigned n, uint32_t len, uint8_t want)
 {
-	volatile uint32_t *elem;
+	const volatile uint32_t *used = q->ring.used, *elem;
 	unsigned i, was;
 
-	for (was = i = 0; i < n; i++, q->seen++) {
-		elem =
-		    &((volatile uint32_t *)q->used)[1 + 2 * (q->seen % SIZE)];
+	for (was = i = 0; i < n; i++, q->ring.seen++) {
+		elem = &used[1 + 2 * (q->ring.seen % SIZE)];
 		wrong(elem[0] % 3 != 0 || elem[0] / 3 >= n ||
 		    (was >> elem[0] / 3 & 1));
 		was |= 1u << elem[0] / 3;
@@ -256,20 +137,20 @@ static void
 one(uint32_t type, uint64_t sector, uint32_t len, uint8_t want, uint32_t used,
     const char *what)
 {
-	struct queue *q;
+	struct queue *q = &queue[0];
+	struct virtio_ring *r = &q->ring;
 	unsigned before;
 	bool came;
 
-	q = &queue[0];
 	before = nmsi;
 	ask(q, 0, type, sector, len);
-	kick(q, 1);
+	virtio_kick(r, 1);
 	/* QEMU's back end begins with an interrupt about nothing. */
 	do
 		came = wait_for(&nmsi, ++before);
-	while (came && used_idx(q) == q->seen);
+	while (came && virtio_used(r) == r->seen);
 	report(came, what);
-	report_eq(used_idx(q), (uint16_t)(q->seen + 1), what);
+	report_eq(virtio_used(r), (uint16_t)(r->seen + 1), what);
 	check_used(q, 1, used, want);
 	report_eq(nwrong, 0, what);
 }
@@ -284,19 +165,21 @@ word(unsigned cpu, unsigned round, unsigned n, unsigned i)
 static void
 batch(unsigned cpu, unsigned round, uint32_t type, uint32_t used)
 {
-	struct queue *q;
+	struct queue *q = &queue[cpu];
+	struct virtio_ring *r = &q->ring;
 	unsigned n, before;
+	uint16_t end;
 
-	q = &queue[cpu];
 	before = nmsi;
 	for (n = 0; n < BATCH; n++)
 		ask(q, n, type, cpu * 256 + round * BATCH + n,
 		    type == FLUSH ? 0 : 512);
-	kick(q, BATCH);
+	end = (uint16_t)(r->seen + BATCH);
+	virtio_kick(r, BATCH);
 	if (cpu == 0)
-		while (used_idx(q) != (uint16_t)(q->seen + BATCH))
+		while (virtio_used(r) != end)
 			wrong(!wait_for(&nmsi, ++before));
-	while (used_idx(q) != (uint16_t)(q->seen + BATCH))
+	while (virtio_used(r) != end)
 		__asm__ volatile("pause");
 	__asm__ volatile("" : : : "memory");
 	check_used(q, BATCH, used, 0);
@@ -368,22 +251,18 @@ guest(void)
 	foreign = *start_cmdline() == 'f';
 	if (*start_cmdline() == 'l')
 		rounds = 60;
-	report_eq(cfg(0), 0x10421af4, "blk in slot 2");
-	find();
-	report(
-	    at.common != 0 && at.notify != 0 && at.device != 0 && at.table != 0,
+	report_eq(virtio_pci(&disk, 0), 0x10421af4, "blk in slot 2");
+	virtio_find(&disk);
+	report(disk.common != 0 && disk.notify != 0 && disk.device != 0 &&
+		disk.table != 0,
 	    "its capabilities");
-	report_eq(get32(at.device), 2048, "sectors");
-	report_eq(get32(at.device + 20), 512, "bytes of a block");
-	report_eq(get16(at.device + 34), CPUS, "queues");
+	report_eq(get32(disk.device), 2048, "sectors");
+	report_eq(get32(disk.device + 20), 512, "bytes of a block");
+	report_eq(get16(disk.device + 34), CPUS, "queues");
 	put32(LAPIC + 0xf0, 0x1ff);
 	trap_set(VEC_MSI, on_msi);
-	put32(at.table + 16, LAPIC);
-	put32(at.table + 16 + 4, 0);
-	put32(at.table + 16 + 8, VEC_MSI);
-	put32(at.table + 16 + 12, 0);
-	outl(0xcf8, 0x80000000u | SLOT << 11 | (at.msix_cap & 0xfc));
-	outw((uint16_t)(0xcfc + 2), 0x8000);
+	virtio_vector(&disk, 1, VEC_MSI);
+	virtio_msix(&disk, true);
 	pic_open(0);
 	driver();
 	one(GET_ID, 0, 20, 0, 21, "serial number");
@@ -400,7 +279,7 @@ guest(void)
 	while (ndone < CPUS)
 		__asm__ volatile("pause");
 	report_eq(nwrong, 0, "four CPUs, four queues");
-	report_eq(status_is(), 15, "the device is well");
-	status(0);
-	report_eq(status_is(), 0, "reset");
+	report_eq(virtio_status(&disk), 15, "the device is well");
+	virtio_set_status(&disk, 0);
+	report_eq(virtio_status(&disk), 0, "reset");
 }

@@ -6,36 +6,24 @@
  * hexadecimal: from kick to interrupt, the median; the longest since the last
  * key; and the number of requests since then.
  */
-#include "regress/guests/guest.h"
+#include "regress/guests/virtio.h"
 
-#define SLOT 2
 #define VEC_MSI 0x30
 #define SIZE 64 /* descriptors: three a request */
 #define DEPTH_MAX 16
 #define BLOCK 4096
-#define F_VERSION_1 1 /* of the high word */
 #define BUCKETS 4096
 #define BUCKET_SHIFT 12 /* ticks in a bucket, as a power of two */
 #define LOOK_EVERY 64   /* rounds, for a key */
 
+static struct virtio disk = { .slot = 2 };
+static struct virtio_ring ring = { .size = SIZE };
 static struct {
-	struct {
-		uint64_t addr;
-		uint32_t len;
-		uint16_t flags, next;
-	} desc[SIZE];
-	uint16_t avail[2 + SIZE + 1];
-	uint32_t used[1 + 2 * SIZE + 1];
-	struct {
-		uint32_t type, pad;
-		uint64_t sector;
-	} head[DEPTH_MAX];
-	uint8_t status[DEPTH_MAX];
-} q __attribute__((aligned(4096)));
-
+	uint32_t type, pad;
+	uint64_t sector;
+} head[DEPTH_MAX];
+static uint8_t status[DEPTH_MAX];
 static uint8_t data[DEPTH_MAX][BLOCK] __attribute__((aligned(4096)));
-static uint64_t common, table;
-static uint16_t notify, msix_cap;
 static unsigned bucket[BUCKETS];
 static volatile uint64_t came;
 
@@ -55,74 +43,13 @@ on_msi(void)
 	put32(LAPIC + 0xb0, 0);
 }
 
-static uint32_t
-cfg(unsigned reg)
-{
-	outl(0xcf8, 0x80000000u | SLOT << 11 | (reg & 0xfc));
-	return (inl(0xcfc) >> 8 * (reg & 3));
-}
-
-static uint64_t
-bar(unsigned n)
-{
-	uint32_t v;
-
-	v = cfg(0x10 + 4 * n);
-	return (v & ((v & 1) ? ~3u : ~15u));
-}
-
-/* virtio 1.2, 4.1.4 */
-static void
-find(void)
-{
-	unsigned cap;
-	uint64_t where;
-
-	for (cap = cfg(0x34) & 0xff; cap != 0; cap = cfg(cap + 1) & 0xff) {
-		if ((cfg(cap) & 0xff) == 0x11) {
-			msix_cap = (uint16_t)cap;
-			where = cfg(cap + 4);
-			table = bar(where & 7) + (where & ~7ull);
-			continue;
-		}
-		where = bar(cfg(cap + 4) & 7) + cfg(cap + 8);
-		if ((cfg(cap + 3) & 0xff) == 1)
-			common = where;
-		else if ((cfg(cap + 3) & 0xff) == 2)
-			notify = (uint16_t)where;
-	}
-}
-
-static void
-put16(uint64_t gpa, uint16_t v)
-{
-	*(volatile uint16_t *)gpa = v;
-}
-
-static void
-status(uint8_t v)
-{
-	*(volatile uint8_t *)(common + 0x14) = v;
-}
-
-static void
-address(unsigned reg, const volatile void *p)
-{
-	put32(common + reg, (uint32_t)(uint64_t)p);
-	put32(common + reg + 4, 0);
-}
-
 static void
 interrupt(void)
 {
 	put32(LAPIC + 0xf0, 0x1ff);
 	trap_set(VEC_MSI, on_msi);
-	put32(table, LAPIC);
-	put32(table + 4, 0);
-	put32(table + 8, VEC_MSI);
-	put32(table + 12, 0);
-	outl(0xcf8, 0x80000000u | SLOT << 11 | (msix_cap & 0xfc));
-	outw((uint16_t)(0xcfc + 2), 0x8000);
+	virtio_vector(&disk, 0, VEC_MSI);
+	virtio_msix(&disk, true);
 	pic_open(0);
 }
 
@@ -134,18 +61,18 @@ requests(unsigned depth)
 
 	for (i = 0; i < depth; i++) {
 		d = 3 * i;
-		q.head[i].sector = i * (BLOCK / 512);
-		q.desc[d].addr = (uint64_t)&q.head[i];
-		q.desc[d].len = sizeof(q.head[i]);
-		q.desc[d].flags = 1;
-		q.desc[d].next = (uint16_t)(d + 1);
-		q.desc[d + 1].addr = (uint64_t)data[i];
-		q.desc[d + 1].len = BLOCK;
-		q.desc[d + 1].flags = 3;
-		q.desc[d + 1].next = (uint16_t)(d + 2);
-		q.desc[d + 2].addr = (uint64_t)&q.status[i];
-		q.desc[d + 2].len = 1;
-		q.desc[d + 2].flags = 2;
+		head[i].sector = i * (BLOCK / 512);
+		ring.desc[d].addr = (uint64_t)&head[i];
+		ring.desc[d].len = sizeof(head[i]);
+		ring.desc[d].flags = VIRTIO_NEXT;
+		ring.desc[d].next = (uint16_t)(d + 1);
+		ring.desc[d + 1].addr = (uint64_t)data[i];
+		ring.desc[d + 1].len = BLOCK;
+		ring.desc[d + 1].flags = VIRTIO_NEXT | VIRTIO_WRITE;
+		ring.desc[d + 1].next = (uint16_t)(d + 2);
+		ring.desc[d + 2].addr = (uint64_t)&status[i];
+		ring.desc[d + 2].len = 1;
+		ring.desc[d + 2].flags = VIRTIO_WRITE;
 	}
 }
 
@@ -153,48 +80,29 @@ requests(unsigned depth)
 static void
 driver(void)
 {
-	status(0);
-	status(3);
-	put32(common + 8, 0);
-	put32(common + 0xc, 0);
-	put32(common + 8, 1);
-	put32(common + 0xc, F_VERSION_1);
-	status(11);
-	put16(common + 0x16, 0);
-	put16(common + 0x18, SIZE);
-	put16(common + 0x1a, 0);
-	address(0x20, q.desc);
-	address(0x28, q.avail);
-	address(0x30, q.used);
-	put16(common + 0x1c, 1);
-	status(15);
-}
-
-static uint16_t
-used_idx(void)
-{
-	return ((uint16_t)(*(volatile uint32_t *)q.used >> 16));
+	virtio_set_status(&disk, 0);
+	virtio_set_status(&disk, 3);
+	virtio_accept(&disk, 0, VIRTIO_F_VERSION_1);
+	virtio_set_status(&disk, 11);
+	virtio_open(&disk, &ring, 0);
+	virtio_set_status(&disk, 15);
 }
 
 /* Ticks from the kick to the last interrupt. */
 static uint64_t
 round_trip(unsigned depth)
 {
-	volatile uint16_t *avail = q.avail;
 	uint16_t want;
 	uint64_t begun_at;
 	unsigned i;
 
-	want = avail[1];
-	for (i = 0; i < depth; i++, want++)
-		avail[2 + want % SIZE] = (uint16_t)(3 * i);
+	want = (uint16_t)(virtio_used(&ring) + depth);
+	for (i = 0; i < depth; i++)
+		virtio_put(&ring, i, 3 * i);
 	came = 0;
 	begun_at = ticks();
-	__asm__ volatile("" : : : "memory");
-	avail[1] = want;
-	__asm__ volatile("mfence" : : : "memory");
-	outw(notify, 0);
-	while (came == 0 || used_idx() != want)
+	virtio_kick(&ring, depth);
+	while (came == 0 || virtio_used(&ring) != want)
 		irq_wait();
 	return (came - begun_at);
 }
@@ -230,7 +138,7 @@ guest(void)
 		depth = 10 * depth + (unsigned)(*s - '0');
 	if (depth < 1 || depth > DEPTH_MAX)
 		depth = 1;
-	find();
+	virtio_find(&disk);
 	interrupt();
 	requests(depth);
 	driver();
