@@ -9,7 +9,6 @@
 #include "daemon/control/control.h"
 #include "daemon/proc/link.h"
 #include "daemon/proc/proc.h"
-#include "shared/log.h"
 
 struct cvm *
 cvm_id(struct control *ctl, uint32_t id)
@@ -144,18 +143,6 @@ on_vm(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	return (cons_open(v, &msg->fd, e));
 }
 
-static int
-on_verbose(void *ctx, struct peer *from, struct msg *msg, struct err *e)
-{
-	const struct msg_level *m = msg->body;
-
-	(void)ctx;
-	(void)from;
-	(void)e;
-	log_setverbose((int)m->level);
-	return (0);
-}
-
 static const struct msg_handler from_parent[] = {
 	{ MSG_OK, on_answer },
 	{ MSG_ERR, on_answer },
@@ -167,7 +154,7 @@ static const struct msg_handler from_parent[] = {
 	{ MSG_EVENT, on_event },
 	{ MSG_CTL_LISTEN, on_listen },
 	{ MSG_CTL_VM, on_vm },
-	{ MSG_VERBOSE, on_verbose },
+	{ MSG_VERBOSE, link_verbose },
 };
 
 /* The next parent starts a control of its own. */
@@ -216,12 +203,5 @@ control_run(const struct proc_start *start)
 
 	if (base == NULL || control_open(&ctl, base, &fd, &e) == -1)
 		return (1);
-	log_to_peer(&ctl.parent);
-	if (sandbox_filter_enter(&filter_control, &e) == -1) {
-		log_warnx("%s", e.text);
-		peer_flush(ctl.parent, 1000);
-		return (1);
-	}
-	event_base_dispatch(base);
-	return (0);
+	return (link_run(base, &ctl.parent, &filter_control));
 }

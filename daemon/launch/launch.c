@@ -16,7 +16,6 @@
 #include "daemon/proc/link.h"
 #include "daemon/proc/proc.h"
 #include "shared/fd.h"
-#include "shared/log.h"
 #include "shared/peer.h"
 
 struct launch {
@@ -75,21 +74,9 @@ on_launch(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	return (0);
 }
 
-static int
-on_verbose(void *ctx, struct peer *from, struct msg *msg, struct err *e)
-{
-	const struct msg_level *m = msg->body;
-
-	(void)ctx;
-	(void)from;
-	(void)e;
-	log_setverbose((int)m->level);
-	return (0);
-}
-
 static const struct msg_handler from_parent[] = {
 	{ MSG_LAUNCH, on_launch },
-	{ MSG_VERBOSE, on_verbose },
+	{ MSG_VERBOSE, link_verbose },
 };
 
 /* What it has made goes on without it. */
@@ -121,12 +108,5 @@ launch_run(const struct proc_start *start)
 	if (l.base == NULL ||
 	    (l.parent = peer_open(l.base, &fd, &conf, &e)) == NULL)
 		return (1);
-	log_to_peer(&l.parent);
-	if (sandbox_filter_enter(&filter_launch, &e) == -1) {
-		log_warnx("%s", e.text);
-		peer_flush(l.parent, 1000);
-		return (1);
-	}
-	event_base_dispatch(l.base);
-	return (0);
+	return (link_run(l.base, &l.parent, &filter_launch));
 }

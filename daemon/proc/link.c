@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* Log lines of a process without a log of its own: see link.h. */
+/* The start of a process that hangs on the parent: see link.h. */
 #include <string.h>
 #include <sys/uio.h>
 
+#include <event2/event.h>
+
 #include "daemon/proc/link.h"
+#include "daemon/proc/sandbox.h"
 #include "shared/log.h"
 
 static void
@@ -24,8 +27,30 @@ log_sink(void *ctx, int prio, const char *line)
 	peer_sendv(*peer, MSG_LOG, 0, iov, 2);
 }
 
-void
-log_to_peer(struct peer **peer)
+int
+link_run(struct event_base *base, struct peer **parent,
+    const struct sandbox_filter *filter)
 {
-	log_setsink(log_sink, peer);
+	struct err e;
+
+	log_setsink(log_sink, parent);
+	if (sandbox_filter_enter(filter, &e) == -1) {
+		log_warnx("%s", e.text);
+		peer_flush(*parent, 1000);
+		return (1);
+	}
+	event_base_dispatch(base);
+	return (0);
+}
+
+int
+link_verbose(void *ctx, struct peer *from, struct msg *msg, struct err *e)
+{
+	const struct msg_level *m = msg->body;
+
+	(void)ctx;
+	(void)from;
+	(void)e;
+	log_setverbose((int)m->level);
+	return (0);
 }

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: ISC */
-/* Log lines of a process without a log of its own: sent up its link. */
+/* What the processes share that live at the end of a link to the parent. */
 #ifndef PROC_LINK_H
 #define PROC_LINK_H
 
 #include "shared/peer.h"
 
+struct event_base;
+struct sandbox_filter;
+
 /*
- * From now on log lines of this process go to *peer as MSG_LOG; while *peer is
- * NULL they are lost.  peer stays the caller's variable.  Only for processes
- * whose main thread alone logs; a vm process has its own queue.
+ * Log to *parent (MSG_LOG; lost while it is NULL), put the filter on and serve
+ * until the loop is broken.  Returns the process's exit status.  *parent stays
+ * the caller's variable; only for processes whose main thread alone logs.
  */
-void log_to_peer(struct peer **peer);
+int link_run(
+    struct event_base *, struct peer **parent, const struct sandbox_filter *);
+
+/* Handler of MSG_VERBOSE. */
+int link_verbose(void *ctx, struct peer *, struct msg *, struct err *);
 
 #endif

@@ -368,13 +368,10 @@ on_verbose(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	struct vmm *vmm = ctx;
 	struct guest *g;
 
-	(void)from;
-	(void)e;
-	log_setverbose((int)m->level);
 	TAILQ_FOREACH(g, &vmm->guests, entry)
 		if (g->peer != NULL)
 			peer_send(g->peer, MSG_VERBOSE, 0, NULL, m, sizeof(*m));
-	return (0);
+	return (link_verbose(ctx, from, msg, e));
 }
 
 static const struct msg_handler from_parent[] = {
@@ -416,16 +413,8 @@ vmm_run(const struct proc_start *start)
 	struct err e;
 
 	TAILQ_INIT(&vmm.guests);
-	if (vmm.base == NULL)
+	if (vmm.base == NULL ||
+	    (vmm.parent = peer_open(vmm.base, &fd, &conf, &e)) == NULL)
 		return (1);
-	if ((vmm.parent = peer_open(vmm.base, &fd, &conf, &e)) == NULL)
-		return (1);
-	log_to_peer(&vmm.parent);
-	if (sandbox_filter_enter(&filter_vmm, &e) == -1) {
-		log_warnx("%s", e.text);
-		peer_flush(vmm.parent, 1000);
-		return (1);
-	}
-	event_base_dispatch(vmm.base);
-	return (0);
+	return (link_run(vmm.base, &vmm.parent, &filter_vmm));
 }
