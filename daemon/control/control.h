@@ -160,17 +160,25 @@ void cdev_unmap(struct cons *);
 void cdev_send_rows(struct peer *, uint32_t reqno, const struct cvm *);
 void cdev_send_figures(struct peer *, uint32_t reqno, const struct cvm *);
 
-/* cons.c */
+/* cons.c: the link to a VM process, and its pages */
 /* Map a page of a VM process, if its size is sealed; NULL with *e. */
 void *page_map(int fd, size_t bytes, int prot, struct err *);
 int cons_open(struct cvm *, int *fd, struct err *);
 void cons_release(struct cons *); /* its VM is gone or runs anew */
-void cons_pump(struct cons *);
+void cons_free(struct cons *);    /* with nobody attached */
 /* Its VM runs, but the link to it has not come yet. */
 bool cons_expected(const struct cvm *);
+
+/* attach.c: clients at consoles */
 /* Answer a request for a console with what is there: 0, or -1 with *e. */
-int cons_attach(
+int attach_open(
     struct client *, uint32_t reqno, const struct msg_attach *, struct err *);
+/* Send what is there and wanted. */
+void attach_pump(struct cons *);
+/* The guest has taken so many bytes: whoever types may send them. */
+void attach_credit(struct cons *, uint32_t bytes);
+/* Event: who is attached has changed. */
+void attach_peers_due(int fd, short what, void *cons);
 int on_attach(void *, struct peer *, struct msg *, struct err *);
 int on_detach(void *, struct peer *, struct msg *, struct err *);
 int on_credit(void *, struct peer *, struct msg *, struct err *);

@@ -39,7 +39,7 @@ held_try(struct held *h)
 	struct err e;
 
 	held_free(h);
-	if (cons_attach(cl, reqno, &m, &e) == -1)
+	if (attach_open(cl, reqno, &m, &e) == -1)
 		peer_err(cl->peer, reqno, &e);
 }
 
