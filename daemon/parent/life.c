@@ -165,7 +165,10 @@ vm_answer_state(struct vment *v)
 	err_set(&lost, EAGAIN, "vm %s is %s by now", v->conf.name,
 	    vm_state_name(v->state));
 	vm_answer(v, WAIT_PAUSED, v->state == VM_PAUSED ? NULL : &lost, NULL);
-	vm_answer(v, WAIT_RUNNING, v->state == VM_RUNNING ? NULL : &lost, NULL);
+	/* One that was asked to stop goes on with that. */
+	vm_answer(v, WAIT_RUNNING,
+	    v->state == VM_RUNNING || v->state == VM_STOPPING ? NULL : &lost,
+	    NULL);
 }
 
 void
@@ -368,7 +371,7 @@ vm_event(struct vment *v, const struct msg_vm_event *ev)
 			    v->p, v, false, "%s", vm_state_name(ev->state));
 		v->state = ev->state;
 		v->restarts = ev->restarts;
-		if (v->state == VM_RUNNING)
+		if (v->state != VM_PAUSED)
 			vmdev_running(v);
 		vm_answer_state(v);
 		break;
@@ -450,18 +453,43 @@ vm_stop(struct vment *v, uint32_t grace_ms, bool force, struct err *e)
 	timer_ms(v->ev_kill, (uint64_t)grace_ms + KILL_SLACK_MS);
 	if (v->state != VM_STARTING)
 		v->state = VM_STOPPING;
+	vmdev_stop(v);
 	vm_changed(v);
 	return (0);
+}
+
+static int
+vm_send_op(struct vment *v, enum vm_op what, struct err *e)
+{
+	struct msg_vm_op op = { .id = v->id, .op = what };
+
+	if (v->p->vmm.peer == NULL ||
+	    peer_send(v->p->vmm.peer, MSG_VM_OP, 0, NULL, &op, sizeof(op)) ==
+		-1)
+		return (err_set(
+		    e, EAGAIN, "vmm is being started again: try once more"));
+	return (0);
+}
+
+void
+vm_hold(struct vment *v)
+{
+	struct err e;
+
+	if ((v->state == VM_RUNNING || v->state == VM_STOPPING) &&
+	    vm_send_op(v, OP_PAUSE, &e) == -1)
+		parent_event(v->p, v, true, "not paused: %s", e.text);
 }
 
 int
 vm_op(struct vment *v, enum vm_op what, struct err *e)
 {
-	struct msg_vm_op op = { .id = v->id, .op = what };
-
 	if (v->state != VM_RUNNING && v->state != VM_PAUSED)
 		return (err_set(e, EINVAL, "vm %s is %s, not running",
 		    v->conf.name, vm_state_name(v->state)));
+	if (what == OP_RESET && v->stop_asked)
+		return (
+		    err_set(e, EINVAL, "vm %s is asked to stop", v->conf.name));
 	if (what == OP_UNPAUSE && v->state != VM_PAUSED)
 		return (
 		    err_set(e, EINVAL, "vm %s is not paused", v->conf.name));
@@ -470,10 +498,5 @@ vm_op(struct vment *v, enum vm_op what, struct err *e)
 		    e, EINVAL, "vm %s is paused already", v->conf.name));
 	if (what == OP_UNPAUSE && vmdev_retry(v, e) == -1)
 		return (-1);
-	if (v->p->vmm.peer == NULL ||
-	    peer_send(v->p->vmm.peer, MSG_VM_OP, 0, NULL, &op, sizeof(op)) ==
-		-1)
-		return (err_set(
-		    e, EAGAIN, "vmm is being started again: try once more"));
-	return (0);
+	return (vm_send_op(v, what, e));
 }

@@ -197,6 +197,7 @@ int vmdev_start(struct vment *, struct err *);
 void vmdev_event(struct vment *, const struct msg_vm_event *); /* WHAT_DEV_* */
 int vmdev_retry(struct vment *, struct err *); /* before it is unpaused */
 void vmdev_running(struct vment *);            /* it has been */
+void vmdev_stop(struct vment *);               /* it has been told to stop */
 void vmdev_end(struct vment *); /* its VM's process is dead: theirs follow */
 bool vmdev_ended(const struct vment *);
 void vmdev_clear(struct vment *);
@@ -255,6 +256,8 @@ void vm_gone(struct vment *); /* vmm has said all it knows */
 void proc_cause(const struct msg_reaped *, char *buf, size_t len);
 int vm_stop(struct vment *, uint32_t grace_ms, bool force, struct err *);
 int vm_op(struct vment *, enum vm_op, struct err *);
+/* It cannot do without a device: paused, also while it stops. */
+void vm_hold(struct vment *);
 void vm_wait(struct vment *, uint32_t reqno, enum wait_for);
 /* Of its last run: -1 with why, when that failed. */
 int vm_result(const struct vment *, struct err *);

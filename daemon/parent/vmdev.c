@@ -57,6 +57,13 @@ vmdev_vm_ends(const struct vmdev *d)
 	return (d->v->reaped.id != 0 || d->v->killed || d->v->gone);
 }
 
+/* The guest cannot go on without it. */
+static bool
+vmdev_is_lost(const struct vmdev *d)
+{
+	return (d->state == DEV_LOST && d->kind == DEV_BLK);
+}
+
 static const char *
 vmdev_word(const struct vmdev *d)
 {
@@ -301,12 +308,26 @@ vmdev_record(const struct vmdev *d)
 		parent_event(d->v->p, d->v, true, "%s", e.text);
 }
 
+/* Its VM is paused for it. */
+static void
+vmdev_stands(const struct vmdev *d, const char *why)
+{
+	struct vment *v = d->v;
+	const char *when = v->stop_asked ? "asked to stop, but " : "";
+
+	if (strncmp(why, "disk ", 5) == 0) /* it names itself */
+		vm_reason(v, "%s%s; unpause tries again", when, why);
+	else
+		vm_reason(v, "%sdisk %s (%.100s): %s; unpause tries again",
+		    when, d->name, vmdev_path(d), why);
+	parent_event(v->p, v, true, "paused: %s", v->reason);
+}
+
 /* It will not do: the guest stands, and somebody has to look. */
 static void
 vmdev_lost(struct vmdev *d, const char *why)
 {
 	struct vment *v = d->v;
-	struct err e;
 
 	vmdev_set(d, DEV_LOST, why);
 	if (d->kind == DEV_FS) {
@@ -315,14 +336,8 @@ vmdev_lost(struct vmdev *d, const char *why)
 		    d->name, vmdev_path(d), why);
 		return;
 	}
-	if (strncmp(why, "disk ", 5) == 0) /* it names itself */
-		vm_reason(v, "%s; unpause tries again", why);
-	else
-		vm_reason(v, "disk %s (%.100s): %s; unpause tries again",
-		    d->name, vmdev_path(d), why);
-	parent_event(v->p, v, true, "paused: %s", v->reason);
-	if (v->state == VM_RUNNING)
-		vm_op(v, OP_PAUSE, &e);
+	vmdev_stands(d, why);
+	vm_hold(v);
 	vm_changed(v);
 }
 
@@ -549,12 +564,8 @@ vmdev_words(const struct vment *v, char *buf, size_t len)
 static void
 vmdev_stuck(struct vmdev *d, const char *why)
 {
-	struct vment *v = d->v;
-
 	vmdev_set(d, DEV_STUCK, why);
-	vm_reason(v, "disk %s (%.100s): %s; unpause tries again", d->name,
-	    vmdev_path(d), why);
-	parent_event(v->p, v, true, "paused: %s", v->reason);
+	vmdev_stands(d, why);
 }
 
 void
@@ -597,19 +608,37 @@ vmdev_event(struct vment *v, const struct msg_vm_event *ev)
 	}
 }
 
+static int
+vmdev_retry_one(struct vmdev *d, struct err *e)
+{
+	d->quick = 0;
+	return (vmdev_replace(d, e));
+}
+
 int
 vmdev_retry(struct vment *v, struct err *e)
 {
 	struct vmdev *d;
 
-	for (d = v->dev; d < v->dev + v->ndevs; d++) {
-		if (d->state != DEV_LOST || d->kind == DEV_FS)
-			continue;
-		d->quick = 0;
-		if (vmdev_replace(d, e) == -1)
+	for (d = v->dev; d < v->dev + v->ndevs; d++)
+		if (vmdev_is_lost(d) && vmdev_retry_one(d, e) == -1)
 			return (-1);
-	}
 	return (0);
+}
+
+/*
+ * A paused VM has to be let go, or it does not hear that it is to stop; those
+ * that it cannot do without are tried again for that, as by "unpause".
+ */
+void
+vmdev_stop(struct vment *v)
+{
+	struct vmdev *d;
+	struct err e;
+
+	for (d = v->dev; d < v->dev + v->ndevs; d++)
+		if (vmdev_is_lost(d) && vmdev_retry_one(d, &e) == -1)
+			vmdev_lost(d, e.text);
 }
 
 void
@@ -621,7 +650,7 @@ vmdev_running(struct vment *v)
 	for (d = v->dev; d < v->dev + v->ndevs; d++) {
 		if (d->state == DEV_STUCK)
 			vmdev_set(d, DEV_UP, "");
-		lost |= d->state == DEV_LOST && d->kind == DEV_BLK;
+		lost |= vmdev_is_lost(d);
 	}
 	if (!v->dev_failed || lost)
 		return; /* lost: the pause is still on its way */

@@ -32,6 +32,12 @@ vm_state(struct vm *vm, enum vm_state state)
 	vmlink_event(vm, WHAT_STATE, NULL);
 }
 
+static bool
+vm_goes(const struct vm *vm)
+{
+	return (vm->state == VM_RUNNING || vm->state == VM_STOPPING);
+}
+
 void
 vmproc_end(struct vm *vm, enum vm_what what, const struct err *why)
 {
@@ -128,7 +134,10 @@ guest_thread(void *ctx, unsigned id, struct err *e)
 	return (sandbox_filter_enter(&filter_vcpu, e));
 }
 
-/* A device whose request waits: paused until a person says to try again. */
+/*
+ * A device whose request waits: paused until a person says to try again.  That
+ * befalls a guest that shuts down as well: then its disks have most to write.
+ */
 static void
 guest_dev(
     void *ctx, unsigned index, enum mach_dev_event what, const struct err *why)
@@ -141,7 +150,7 @@ guest_dev(
 	};
 	struct vm *vm = ctx;
 
-	if (what == MACH_DEV_STUCK && vm->state == VM_RUNNING)
+	if (what == MACH_DEV_STUCK && vm_goes(vm))
 		vm->state = VM_PAUSED;
 	vmlink_dev_event(vm, told[what], index, why);
 }
@@ -335,6 +344,7 @@ op_stop(struct vm *vm, uint32_t grace_ms, struct err *e)
 		return (err_set(e, ENOMEM, "no memory for a timer"));
 	machine_unpause(vm->machine);
 	machine_power_button(vm->machine);
+	vm->stopping = true;
 	vm_state(vm, VM_STOPPING);
 	return (0);
 }
@@ -354,7 +364,7 @@ op_reset(struct vm *vm, struct err *e)
 static int
 op_pause(struct vm *vm, struct err *e)
 {
-	if (vm->state != VM_RUNNING)
+	if (!vm_goes(vm))
 		return (err_set(e, EINVAL, "vm %s is %s, not running",
 		    vm->spec.name, vm_state_name(vm->state)));
 	machine_pause(vm->machine);
@@ -369,7 +379,7 @@ op_unpause(struct vm *vm, struct err *e)
 		return (err_set(e, EINVAL, "vm %s is %s, not paused",
 		    vm->spec.name, vm_state_name(vm->state)));
 	machine_unpause(vm->machine);
-	vm_state(vm, VM_RUNNING);
+	vm_state(vm, vm->stopping ? VM_STOPPING : VM_RUNNING);
 	return (0);
 }
 

@@ -66,7 +66,8 @@ struct vm {
 	struct vm_log log;
 
 	enum vm_state state;
-	int status; /* of the process */
+	bool stopping; /* asked to shut down; state may be VM_PAUSED */
+	int status;    /* of the process */
 	bool ended;
 };
 

@@ -4,7 +4,8 @@
  * requests at once as its command line says (1 to 16), then it sleeps until the
  * interrupt.  At a key it prints, in ticks of the time stamp counter and in
  * hexadecimal: from kick to interrupt, the median; the longest since the last
- * key; and the number of requests since then.
+ * key; and the number of requests since then.  At the power button it writes,
+ * as guests do then, and powers off.
  */
 #include "regress/guests/virtio.h"
 
@@ -127,6 +128,18 @@ say(uint64_t longest, uint64_t n)
 	print(" .\n");
 }
 
+static void
+leave(void)
+{
+	print("writes\n");
+	q.head[0].type = 1;
+	q.desc[1].flags = 1;
+	q.status[0] = 0xff;
+	(void)round_trip(1);
+	print(q.status[0] == 0 ? "written\n" : "not written\n");
+	outw(PM1_CNT, 5 << 10 | 1 << 13);
+}
+
 void
 guest(void)
 {
@@ -149,7 +162,11 @@ guest(void)
 			longest = took;
 		i = (unsigned)(took >> BUCKET_SHIFT);
 		bucket[i < BUCKETS ? i : BUCKETS - 1]++;
-		if (rounds % LOOK_EVERY != 0 || !(inb(UART + 5) & 1))
+		if (rounds % LOOK_EVERY != 0)
+			continue;
+		if (inw(PM1_EVT) & 0x100)
+			leave();
+		if (!(inb(UART + 5) & 1))
 			continue;
 		(void)inb(UART);
 		say(longest, n);

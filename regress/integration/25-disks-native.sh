@@ -24,17 +24,26 @@ new_disk_pid() {
 	[ "$new" != null ] && [ "$new" != "$2" ]
 }
 
-# A guest that does nothing but read.
+# A guest that does nothing but read, and writes when it is asked to stop.
 busy() {
 	cat <<-END
-	vm "busy" {
+	vm "$1" {
 	    disable
 	    memory 64M
 	    boot "$(cd "$B" && pwd)/regress/guests/disk.elf"
 	    cmdline "1"
-	    disk "$T/busy.img"
+	    disk "$2"
+	    stop timeout ${3:-60}
 	}
 	END
+}
+
+# On a host that is full until "more" is gone.
+full() {
+	mkdir "$T/full"
+	mount -t tmpfs -o size=1M full "$T/full"
+	truncate -s 64M "$T/full/full.img"
+	! cat /dev/zero >"$T/full/more" || fail 'there is room'
 }
 
 # NAME has done more than N reads.
@@ -48,8 +57,11 @@ disks_of() {
 
 start() {
 	image a b shared busy
+	full
 	{
-		busy
+		busy busy "$T/busy.img"
+		busy full "$T/full/full.img"
+		busy late "$T/full/full.img" 3
 		flat a c "disk \"$T/a.img\" serial one" "disk \"$T/b.img\""
 		flat twin c "disk \"$T/a.img\""
 		flat reader c "disk \"$T/shared.img\" readonly"
@@ -161,6 +173,56 @@ hangs() {
 	n=$(vmctl status -j busy | jq '.disks[0].reads')
 	wait_for 5 has_read busy $((n + 100))
 	vmctl stop -fw busy
+}
+
+# What a guest writes on its way down has no room: paused, and nothing is lost.
+stops_full() {
+	vmctl start full
+	wait_for 10 has_read full 10
+	vmctl stop full
+	wait_for 5 vm_is full paused
+	vm_says full 'paused: asked to stop, but disk blk0 .*No space left'
+	disk_is full stuck
+	# Still none; then there is.
+	vmctl unpause full
+	wait_for 5 vm_is full paused
+	! vmctl reboot full 2>"$T/said" || fail 'it is reset'
+	grep 'asked to stop' "$T/said"
+	rm "$T/full/more"
+	vmctl unpause full
+	wait_for 10 vm_is full stopped
+	not logged 'vm full: .*in time'
+	equal "$(stat -c %b "$T/full/full.img")" 8
+	# Nobody looks: its time runs on.
+	truncate -s 0 "$T/full/full.img"
+	truncate -s 64M "$T/full/full.img"
+	! cat /dev/zero >"$T/full/more" || fail 'there is room'
+	vmctl start late
+	wait_for 10 has_read late 10
+	vmctl stop late
+	wait_for 5 vm_is late paused
+	wait_for 10 vm_is late stopped
+	logged 'vm late: did not shut down in time'
+	umount "$T/full"
+}
+
+# The same of one that has no process any more: it is tried again by stop.
+stops_lost() {
+	vmctl start busy
+	wait_for 10 has_read busy 100
+	control=$(child_pid control)
+	kill -KILL "$(vmd_pid)"
+	wait_for 10 not alive "$control"
+	mv "$T/busy.img" "$T/moved.img"
+	kill -KILL "$(pgrep -f '^vmd: vm/busy/blk0')"
+	run_vmd
+	wait_for 5 vm_is busy paused
+	vmctl stop busy
+	wait_for 5 vm_says busy 'paused: asked to stop, but disk .* no such file'
+	mv "$T/moved.img" "$T/busy.img"
+	vmctl unpause busy
+	wait_for 10 vm_is busy stopped
+	not logged 'vm busy: .*in time'
 }
 
 taken_back() {
@@ -293,6 +355,8 @@ check 'S2 T65 T67 their processes are as the table says' sandboxed
 check 'F1 a process that is killed is replaced' replaced
 check 'one that its filter kills, too' broken
 check 'one that stands is named, and goes on' hangs
+check 'a guest that stops, on a host that is full' stops_full
+check 'a guest that stops without its disk' stops_lost
 check 'they are taken back by the next vmd' taken_back
 check 'an image that is another file now' changed
 check 'they end with their VM' ended

@@ -428,6 +428,10 @@ lib_clean_up() {
 		mkdir -p "$lib_keep"
 		find "$T" -maxdepth 1 -type f -exec cp {} "$lib_keep" \;
 	fi
+	awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/self/mounts |
+	    while read -r lib_mount; do
+		umount -l "$lib_mount"
+	    done
 	rm -rf "$T"
 }
 trap lib_clean_up EXIT
