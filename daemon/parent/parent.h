@@ -63,7 +63,11 @@ struct vmdev {
 	struct event *ev_pidfd;
 	struct event *ev_again; /* a new one; or the last moment of this one */
 	uint64_t started_ns;
-	unsigned quick; /* deaths soon after the start, in a row */
+	unsigned quick;    /* deaths soon after the start, in a row */
+	uint64_t paid_ns;  /* vmdev_wait_ms() */
+	uint64_t again_ns; /* no other process before this */
+	bool tired;        /* it dies again and again; its log is silent */
+	bool trial;        /* and ev_again is when it has lived long enough */
 	uint32_t replaced;
 	char reason[ERR_TEXT_BYTES]; /* for any state but up */
 };
@@ -201,13 +205,20 @@ void vmdev_stop(struct vment *);               /* it has been told to stop */
 void vmdev_end(struct vment *); /* its VM's process is dead: theirs follow */
 bool vmdev_ended(const struct vment *);
 void vmdev_clear(struct vment *);
+/* One has died now: how long the next one has to wait. */
+unsigned vmdev_wait_ms(struct vmdev *, uint64_t now_ns);
 /* The words of one that failed to start, if there are any. */
 bool vmdev_words(const struct vment *, char *buf, size_t len);
-void vmdev_rows(const struct vment *); /* tell control */
 /* A share's process is there (takes *pidfd), or is not: pidfd -1 and why. */
 void vmdev_launched(struct vmdev *, pid_t, int *pidfd, const struct err *why);
 /* Of a record: the process an earlier vmd started, alive or not. */
 int vmdev_adopt(struct vment *, const struct vmdev *, int *pidfd, struct err *);
+
+/* vmdev_row.c: what clients see of them */
+unsigned vmdev_count(const struct vment *); /* disks, then shares */
+void vmdev_name(const struct vment *, unsigned index, char *buf, size_t len);
+void vmdev_rows(const struct vment *); /* tell control of all */
+void vmdev_set(struct vmdev *, enum dev_state, const char *reason);
 
 /* vmdev_run.c: one process of a device */
 /* NULL page_fd and image_fd are -1 again after a failure. */

@@ -4,9 +4,11 @@
  *
  * A process that dies is replaced at once: what was in flight is in a log that
  * the vm process keeps, so the guest notices nothing.  One that dies again and
- * again as soon as it starts is given up, and its VM paused: "vmctl unpause"
- * tries it again.  When the VM's process has ended, theirs end by themselves,
- * or are killed a moment later; only then is the VM gone, and its images free.
+ * again is replaced once a second, for ever: its guest may be what kills it, and
+ * shall not lose its disk by that.  One that does so as soon as it starts is
+ * given up, and its VM paused: "vmctl unpause" tries it again.  When the VM's
+ * process has ended, theirs end by themselves, or are killed a moment later; only
+ * then is the VM gone, and its images free.
  *
  * Runs in: parent.  Trusts: no word in a page; it is copied once, and shown.
  */
@@ -28,12 +30,15 @@
 #include "shared/log.h"
 #include "shared/str.h"
 
-#define QUICK_NS 150000000ull /* dead before this: it did not really start */
-#define QUICK_MAX 5           /* of these in a row are enough */
-#define QUICK_MS 25           /* to wait, doubled with each */
-#define LAST_MOMENT_MS 200    /* when its VM has ended */
-#define VM_ENDS_MS 1000       /* for a VM to end that has closed the socket */
-#define DIES_MS 200           /* for a process to end whose socket is closed */
+#define QUICK_NS 150000000ull  /* dead before this: it did not really start */
+#define QUICK_MAX 5            /* of these in a row are enough */
+#define QUICK_MS 25u           /* to wait, doubled with each */
+#define BURST 10               /* deaths that are nobody's business, */
+#define EVERY_NS 1000000000ull /* and then one in this time */
+#define SOUND_MS 5000          /* lived so long: it serves again */
+#define LAST_MOMENT_MS 200     /* when its VM has ended */
+#define VM_ENDS_MS 1000        /* for a VM to end that has closed the socket */
+#define DIES_MS 200            /* for a process to end whose socket is closed */
 #define VMM_AGAIN_MS 100
 #define LOOK_AGAIN_MS 20 /* dead, but a tracer is told before we are */
 
@@ -48,6 +53,42 @@ vmdev_after(struct vmdev *d, unsigned ms)
 	tv.tv_sec = ms / 1000;
 	tv.tv_usec = (suseconds_t)(ms % 1000) * 1000;
 	event_add(d->ev_again, &tv);
+}
+
+/* It is to be gone by then. */
+static void
+vmdev_kill_after(struct vmdev *d, unsigned ms)
+{
+	d->trial = false;
+	vmdev_after(d, ms);
+}
+
+/*
+ * How long the process after one that died now has to wait.  What a page says of
+ * requests done does not count: a process that a guest has taken over writes it.
+ */
+unsigned
+vmdev_wait_ms(struct vmdev *d, uint64_t now_ns)
+{
+	uint64_t debt;
+
+	if (d->paid_ns < now_ns)
+		d->paid_ns = now_ns;
+	d->paid_ns += EVERY_NS;
+	debt = d->paid_ns - now_ns;
+	if (debt <= BURST * EVERY_NS)
+		return (0);
+	return ((unsigned)((debt - BURST * EVERY_NS) / 1000000));
+}
+
+/* Another process, but not before its time. */
+static void
+vmdev_soon(struct vmdev *d)
+{
+	uint64_t now = host_now_ns();
+
+	vmdev_after(d,
+	    d->again_ns > now ? (unsigned)((d->again_ns - now) / 1000000) : 0);
 }
 
 /* Its VM has no process any more, or never gets to run. */
@@ -86,96 +127,6 @@ vm_reason(struct vment *v, const char *fmt, ...)
 	vsnprintf(v->reason, sizeof(v->reason), fmt, ap);
 	va_end(ap);
 	v->dev_failed = true;
-}
-
-/* ---- rows ---- */
-
-/* Disks, then shares. */
-static unsigned
-vmdev_count(const struct vment *v)
-{
-	return (v->conf.ndisks + v->conf.nshares);
-}
-
-static void
-vmdev_name(const struct vment *v, unsigned i, char *buf, size_t len)
-{
-	if (i < v->conf.ndisks)
-		snprintf(buf, len, "blk%u", i);
-	else
-		snprintf(buf, len, "fs%u", i - v->conf.ndisks);
-}
-
-static void
-vmdev_row_disk(const struct conf_disk *disk, struct msg_dev_row *m)
-{
-	static const char *const formats[] = { "raw", "raw", "qcow2" };
-
-	m->flags = disk->readonly ? DEV_READONLY : 0;
-	strlcpy(m->format, formats[disk->format], sizeof(m->format));
-	strlcpy(m->serial, disk->serial, sizeof(m->serial));
-	strlcpy(m->path, disk->path, sizeof(m->path));
-}
-
-static void
-vmdev_row_share(const struct conf_share *share, struct msg_dev_row *m)
-{
-	m->flags = share->writable ? 0 : DEV_READONLY;
-	strlcpy(m->format, "share", sizeof(m->format));
-	strlcpy(m->serial, share->tag, sizeof(m->serial));
-	strlcpy(m->path, share->path, sizeof(m->path));
-}
-
-static void
-vmdev_row(const struct vment *v, unsigned i, struct msg_dev_row *m)
-{
-	const struct vmdev *d = i < v->ndevs ? &v->dev[i] : NULL;
-
-	memset(m, 0, sizeof(*m));
-	m->id = v->id;
-	m->index = i;
-	m->kind = i < v->conf.ndisks ? DEV_BLK : DEV_FS;
-	vmdev_name(v, i, m->name, sizeof(m->name));
-	if (m->kind == DEV_BLK)
-		vmdev_row_disk(&v->conf.disks[i], m);
-	else
-		vmdev_row_share(&v->conf.shares[i - v->conf.ndisks], m);
-	if (d == NULL)
-		return;
-	m->flags |= d->direct ? DEV_DIRECT : 0;
-	m->state = d->state;
-	m->pid = d->pidfd != -1 ? (uint32_t)d->pid : 0;
-	m->replaced = d->replaced;
-	m->nqueues = d->nqueues;
-	m->size_bytes = d->image_bytes;
-	if (d->state != DEV_UP)
-		strlcpy(m->reason, d->reason, sizeof(m->reason));
-}
-
-void
-vmdev_rows(const struct vment *v)
-{
-	struct peer *control = v->p->control.peer;
-	struct msg_dev_row m;
-	unsigned i;
-
-	for (i = 0; control != NULL && i < vmdev_count(v); i++) {
-		vmdev_row(v, i, &m);
-		peer_send(control, MSG_DEV_ROW, 0, NULL, &m, sizeof(m));
-	}
-}
-
-static void
-vmdev_set(struct vmdev *d, enum dev_state state, const char *reason)
-{
-	struct peer *control = d->v->p->control.peer;
-	struct msg_dev_row m;
-
-	d->state = state;
-	strlcpy(d->reason, reason, sizeof(d->reason));
-	vmdev_row(d->v, d->index, &m);
-	if (control != NULL)
-		peer_send(control, MSG_DEV_ROW, 0, NULL, &m, sizeof(m));
 }
 
 /* ---- start ---- */
@@ -342,13 +293,23 @@ vmdev_lost(struct vmdev *d, const char *why)
 }
 
 static void
-vmdev_served(const struct vmdev *d)
+vmdev_serves(const struct vmdev *d)
 {
-	if (d->replaced > 0)
-		parent_event(d->v->p, d->v, false,
-		    "%s %s is served again, by process %d", vmdev_word(d),
-		    d->name, (int)d->pid);
+	parent_event(d->v->p, d->v, false,
+	    "%s %s is served again, by process %d", vmdev_word(d), d->name,
+	    (int)d->pid);
+}
+
+/* Of one that keeps dying only the last is told of, when it has lived a while. */
+static void
+vmdev_served(struct vmdev *d)
+{
 	vmdev_record(d);
+	if (d->tired) {
+		d->trial = true;
+		vmdev_after(d, SOUND_MS);
+	} else if (d->replaced > 0)
+		vmdev_serves(d);
 }
 
 static int
@@ -377,6 +338,11 @@ vmdev_due(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (d->trial) {
+		d->trial = d->tired = false;
+		vmdev_serves(d);
+		return;
+	}
 	if (d->pidfd != -1) {
 		d->shot = true;
 		pidfd_kill(d->pidfd, SIGKILL);
@@ -404,26 +370,50 @@ vmdev_failed_start(struct vmdev *d, const char *cause)
 }
 
 static void
+vmdev_tell_death(struct vmdev *d, const char *cause, bool tired)
+{
+	const char *word = vmdev_word(d);
+	struct vment *v = d->v;
+
+	if (tired && !d->tired)
+		parent_event(v->p, v, true,
+		    "%s %s (%.100s): %s; it dies again and again: another "
+		    "takes over each second",
+		    word, d->name, vmdev_path(d), cause);
+	else if (!d->tired)
+		parent_event(v->p, v, true,
+		    "%s %s (%.100s): %s; another takes over%s", word, d->name,
+		    vmdev_path(d), cause,
+		    d->kind == DEV_FS ? ": mount it again" : "");
+	d->tired |= tired;
+}
+
+static void
 vmdev_again(struct vmdev *d, const struct msg_reaped *r, const char *cause)
 {
-	struct vment *v = d->v;
-	bool quick = host_now_ns() - d->started_ns < QUICK_NS;
+	uint64_t now = host_now_ns();
+	bool quick = now - d->started_ns < QUICK_NS;
+	unsigned wait = vmdev_wait_ms(d, now);
+	bool silent;
 
 	d->quick = quick && !d->shot ? d->quick + 1 : 0;
 	vmdev_set(d, DEV_DOWN, cause);
 	if (d->quick >= QUICK_MAX) {
+		d->tired = false;
 		vmdev_lost(d, cause);
 		return;
 	}
 	/* Without a word it ends when its socket does: is the VM ending? */
-	if (r->code == CLD_EXITED && r->status == 0 && !d->let_go) {
+	silent = r->code == CLD_EXITED && r->status == 0 && !d->let_go;
+	if (!silent || wait > 0)
+		vmdev_tell_death(d, cause, wait > 0);
+	if (d->quick > 1 && wait < QUICK_MS << (d->quick - 2))
+		wait = QUICK_MS << (d->quick - 2);
+	d->again_ns = now + wait * 1000000ull;
+	if (silent)
 		vmdev_after(d, VM_ENDS_MS);
-		return;
-	}
-	parent_event(v->p, v, true, "%s %s (%.100s): %s; another takes over%s",
-	    vmdev_word(d), d->name, vmdev_path(d), cause,
-	    d->kind == DEV_FS ? ": mount it again" : "");
-	vmdev_after(d, d->quick > 1 ? QUICK_MS << (d->quick - 2) : 0);
+	else
+		vmdev_soon(d);
 }
 
 /* Its own words, when it could not go on; or how it ended. */
@@ -485,6 +475,7 @@ vmdev_died(int fd, short what, void *arg)
 	ended = r.code == CLD_EXITED && r.status == 0;
 	vmdev_unwatch(d);
 	event_del(d->ev_again);
+	d->trial = false;
 	vmdev_cause(d, &r, cause, sizeof(cause));
 	if (v->state == VM_STARTING && !v->killed && !ended)
 		vmdev_failed_start(d, cause);
@@ -536,7 +527,7 @@ vmdev_launched(struct vmdev *d, pid_t pid, int *pidfd, const struct err *why)
 	} else
 		vmdev_served(d);
 	if (why->code != 0 || vmdev_vm_ends(d))
-		vmdev_after(d, LAST_MOMENT_MS);
+		vmdev_kill_after(d, LAST_MOMENT_MS);
 }
 
 bool
@@ -599,9 +590,9 @@ vmdev_event(struct vment *v, const struct msg_vm_event *ev)
 		d->let_go = true;
 		/* One that is dying closes its socket before we see it dead. */
 		if (d->pidfd != -1)
-			vmdev_after(d, DIES_MS);
+			vmdev_kill_after(d, DIES_MS);
 		else if (d->state == DEV_DOWN)
-			vmdev_after(d, 0);
+			vmdev_soon(d);
 		break;
 	default:
 		break;
@@ -667,7 +658,7 @@ vmdev_end(struct vment *v)
 
 	for (i = 0; i < v->ndevs; i++)
 		if (v->dev[i].pidfd != -1)
-			vmdev_after(&v->dev[i], LAST_MOMENT_MS);
+			vmdev_kill_after(&v->dev[i], LAST_MOMENT_MS);
 }
 
 bool

@@ -225,6 +225,37 @@ stops_lost() {
 	not logged 'vm busy: .*in time'
 }
 
+disk_lines() {
+	grep -c "vm busy: disk blk0 .*$1" "$T/vmd.log" || :
+}
+
+kill_again() {
+	kill -KILL "$(pgrep -f '^vmd: vm/busy/blk0$')"
+	sleep 0.2 # as one that dies, but not as soon as it starts
+	[ "$(disk_lines 'it dies again and again')" -gt 0 ]
+}
+
+all_served() {
+	[ "$(disk_lines 'takes over')" -eq "$(disk_lines 'served again')" ]
+}
+
+# It has a successor each second, for ever, and the log few lines.
+dies_again() {
+	vmctl start busy
+	wait_for 30 kill_again
+	told=$(disk_lines '')
+	for _ in 1 2 3; do
+		old=$(pgrep -f '^vmd: vm/busy/blk0$') || :
+		kill -KILL "$old" || :
+		wait_for 5 new_disk_pid busy "$old"
+	done
+	equal "$(disk_lines '')" "$told"
+	wait_for 15 all_served
+	disk_is busy up
+	wait_for 5 has_read busy "$(vmctl status -j busy | jq '.disks[0].reads')"
+	vmctl stop -fw busy
+}
+
 taken_back() {
 	control=$(child_pid control)
 	first=$(disk_pid a)
@@ -355,6 +386,7 @@ check 'S2 T65 T67 their processes are as the table says' sandboxed
 check 'F1 a process that is killed is replaced' replaced
 check 'one that its filter kills, too' broken
 check 'one that stands is named, and goes on' hangs
+check 'a process that dies again and again' dies_again
 check 'a guest that stops, on a host that is full' stops_full
 check 'a guest that stops without its disk' stops_lost
 check 'they are taken back by the next vmd' taken_back

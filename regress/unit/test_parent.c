@@ -686,6 +686,32 @@ test_dev_rows(void)
 	teardown();
 }
 
+/* One that dies again and again: at once, then once a second. */
+static void
+test_dies_again(void)
+{
+	const uint64_t s = 1000000000;
+	struct vmdev d = { .index = 0 };
+	uint64_t now = s, end;
+	unsigned i, wait, n = 0;
+
+	/* F1: killed each second, it is missed for no moment. */
+	for (i = 0; i < 1000; i++, now += s)
+		CHECK_EQ(vmdev_wait_ms(&d, now), 0);
+	/* As often as it likes: once a second, in the long run. */
+	now += 20 * s;
+	for (end = now + 1000 * s; now < end; n++) {
+		wait = vmdev_wait_ms(&d, now);
+		CHECK(wait <= 1000);
+		CHECK(n >= 10 || wait == 0);
+		now += wait * 1000000ull + 150000000;
+	}
+	CHECK(n >= 1000 && n <= 1012);
+	/* Forgiven. */
+	now += 20 * s;
+	CHECK_EQ(vmdev_wait_ms(&d, now), 0);
+}
+
 /* A record of a process that is there; its text into buf. */
 static size_t
 record(struct vment *v, char *buf, size_t size)
@@ -845,6 +871,7 @@ static const struct tap_case cases[] = {
 	{ "T66 parent: what the parent itself holds", test_own_fds },
 	{ "T49 parent: two vms, one image", test_lock },
 	{ "parent: rows of disks", test_dev_rows },
+	{ "F1 parent: a process that dies again and again", test_dies_again },
 	{ "C8 parent: damaged records", test_records },
 };
 
