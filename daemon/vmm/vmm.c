@@ -288,55 +288,17 @@ on_vm_adopt(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	return (guest_new(ctx, msg->body, &msg->fd, &g, e));
 }
 
+/* What the parent tells a guest's process begins with the guest's id. */
 static int
-on_vm_fd(void *ctx, struct peer *from, struct msg *msg, struct err *e)
+on_forward(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 {
-	const struct msg_vm_fd *m = msg->body;
+	const uint32_t *id = msg->body;
 	struct guest *g;
 
 	(void)from;
 	(void)e;
-	if ((g = guest_find(ctx, m->id)) != NULL)
-		guest_send(g, MSG_VM_FD, &msg->fd, m, sizeof(*m));
-	return (0);
-}
-
-static int
-on_vm_dev(void *ctx, struct peer *from, struct msg *msg, struct err *e)
-{
-	const struct msg_vm_dev *m = msg->body;
-	struct guest *g;
-
-	(void)from;
-	(void)e;
-	if ((g = guest_find(ctx, m->id)) != NULL)
-		guest_send(g, MSG_VM_DEV, &msg->fd, m, sizeof(*m));
-	return (0);
-}
-
-static int
-on_vm_go(void *ctx, struct peer *from, struct msg *msg, struct err *e)
-{
-	const struct msg_vm_go *m = msg->body;
-	struct guest *g;
-
-	(void)from;
-	(void)e;
-	if ((g = guest_find(ctx, m->id)) != NULL)
-		guest_send(g, MSG_VM_GO, NULL, m, sizeof(*m));
-	return (0);
-}
-
-static int
-on_vm_op(void *ctx, struct peer *from, struct msg *msg, struct err *e)
-{
-	const struct msg_vm_op *m = msg->body;
-	struct guest *g;
-
-	(void)from;
-	(void)e;
-	if ((g = guest_find(ctx, m->id)) != NULL)
-		guest_send(g, MSG_VM_OP, NULL, m, sizeof(*m));
+	if ((g = guest_find(ctx, *id)) != NULL)
+		guest_send(g, msg->type, &msg->fd, msg->body, msg->len);
 	return (0);
 }
 
@@ -377,10 +339,10 @@ on_verbose(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 static const struct msg_handler from_parent[] = {
 	{ MSG_VM_NEW, on_vm_new },
 	{ MSG_VM_ADOPT, on_vm_adopt },
-	{ MSG_VM_FD, on_vm_fd },
-	{ MSG_VM_DEV, on_vm_dev },
-	{ MSG_VM_GO, on_vm_go },
-	{ MSG_VM_OP, on_vm_op },
+	{ MSG_VM_FD, on_forward },
+	{ MSG_VM_DEV, on_forward },
+	{ MSG_VM_GO, on_forward },
+	{ MSG_VM_OP, on_forward },
 	{ MSG_VM_REAPED, on_vm_reaped },
 	{ MSG_VERBOSE, on_verbose },
 };
