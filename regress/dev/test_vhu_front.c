@@ -4,7 +4,6 @@
  * that get each answer wrong in each way: the device is lost, is told of once,
  * leaves no fd behind, and its guest can go on, reset it, and have another.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -35,18 +34,6 @@ up(const struct vio_ops *ops, struct err *e)
 	memcpy(page.conf.serial, "home", 5);
 	fakeback_open(&b);
 	return (fg_try(&g, ops, &conf, e));
-}
-
-static unsigned
-nfds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return (n);
 }
 
 static struct vio *
@@ -195,7 +182,8 @@ wrong_handshakes(void)
 	static const uint32_t at[] = { VHU_GET_FEATURES,
 		VHU_GET_PROTOCOL_FEATURES, VHU_SET_OWNER, VHU_GET_QUEUE_NUM,
 		VHU_GET_CONFIG };
-	unsigned i, f, n = nfds();
+	unsigned i, f;
+	int n = tap_fds();
 	struct err e;
 
 	for (i = 0; i < sizeof(at) / sizeof(at[0]); i++)
@@ -217,7 +205,7 @@ wrong_handshakes(void)
 			CHECK(e.code != 0 && e.text[0] != '\0');
 			fakeback_close(&b);
 		}
-	CHECK_EQ(nfds(), n);
+	CHECK_EQ(tap_fds(), n);
 }
 
 static void
@@ -238,7 +226,8 @@ wrong_answers(void)
 		VHU_SET_VRING_BASE, VHU_SET_VRING_CALL, VHU_SET_VRING_ERR,
 		VHU_SET_VRING_KICK, VHU_SET_VRING_ENABLE, VHU_SET_STATUS,
 		VHU_GET_VRING_BASE };
-	unsigned i, f, n = nfds();
+	unsigned i, f;
+	int n = tap_fds();
 	struct err e;
 
 	for (i = 0; i < sizeof(at) / sizeof(at[0]); i++)
@@ -282,7 +271,7 @@ wrong_answers(void)
 			fg_close(&g);
 			fakeback_close(&b);
 		}
-	CHECK_EQ(nfds(), n);
+	CHECK_EQ(tap_fds(), n);
 }
 
 /* One that is less than the one before is none; its guest has to be told. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* vhost-user on the wire: each row of the table, and what is none. */
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -27,18 +26,6 @@ unpair(void)
 {
 	fd_close(&sv[0]);
 	fd_close(&sv[1]);
-}
-
-static int
-open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return (n);
 }
 
 /* Bytes and fds as they are, whatever they say. */
@@ -110,7 +97,7 @@ fds_of(const struct vhu_row *row, const struct raw_msg *m)
 static int
 trip(const struct raw_msg *m, size_t len, unsigned nfds, struct vhu_msg *got)
 {
-	int r, before = open_fds();
+	int r, before = tap_fds();
 	struct err e = { 0 };
 
 	pair();
@@ -125,7 +112,7 @@ trip(const struct raw_msg *m, size_t len, unsigned nfds, struct vhu_msg *got)
 	vhu_msg_close(got);
 	CHECK_EQ(got->nfds, 0);
 	unpair();
-	CHECK_EQ(open_fds(), before);
+	CHECK_EQ(tap_fds(), before);
 	return (r);
 }
 

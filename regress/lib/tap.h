@@ -22,6 +22,8 @@ void tap_fail(const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Say why; the case counts as skipped.  Return from the case after it. */
 void tap_skip(const char *why);
+/* How many fds are open: to compare with an earlier answer. */
+int tap_fds(void);
 
 #define CHECK(cond)                                                            \
 	do {                                                                   \

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,18 +15,6 @@
 
 static int sv[2];
 static struct imsgbuf a, b;
-
-static int
-count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return (n);
-}
 
 /* a writes to sv[0], b reads from sv[1]; both pass fds and do not block. */
 static void
@@ -318,7 +305,7 @@ static void
 test_fd_round_trip(void)
 {
 	struct imsg m;
-	int fd, i, n = count_fds();
+	int fd, i, n = tap_fds();
 
 	set_up();
 	for (i = 0; i < 5; i++) {
@@ -326,7 +313,7 @@ test_fd_round_trip(void)
 		CHECK_EQ(imsg_compose(&a, 2, 0, 0, null_fd(), "y", 1), 1);
 	}
 	CHECK_EQ(imsgbuf_write(&a), 0);
-	CHECK_EQ(count_fds(), n + 2); /* ours are closed, the peer's not in */
+	CHECK_EQ(tap_fds(), n + 2); /* ours are closed, the peer's not in */
 	for (i = 0; i < 10;) {
 		REQUIRE(imsgbuf_read(&b) == 1);
 		while (imsgbuf_get(&b, &m) == 1) {
@@ -352,7 +339,7 @@ test_fd_round_trip(void)
 	imsg_free(&m); /* with its fd */
 	CHECK_EQ(imsgbuf_read(&b), 1);
 	tear_down(); /* an fd received, and one queued */
-	CHECK_EQ(count_fds(), n);
+	CHECK_EQ(tap_fds(), n);
 }
 
 static void
@@ -371,7 +358,7 @@ test_fd_rules(void)
 		{ IMSG_FD_MARK | 16, 17 },
 		{ IMSG_FD_MARK | 16, 253 },
 	};
-	int n = count_fds();
+	int n = tap_fds();
 	struct imsg m;
 	size_t i;
 
@@ -385,14 +372,14 @@ test_fd_rules(void)
 		    "row %zu was let through", i);
 		CHECK_EQ(b.nfds, 0);
 		tear_down();
-		CHECK_EQ(count_fds(), n);
+		CHECK_EQ(tap_fds(), n);
 	}
 }
 
 static void
 test_fd_not_allowed(void)
 {
-	int fd, n = count_fds();
+	int fd, n = tap_fds();
 
 	set_up();
 	a.allow_fdpass = 0;
@@ -404,7 +391,7 @@ test_fd_not_allowed(void)
 	send_hdr(IMSG_FD_MARK | 16, 1);
 	check_broken(EBADMSG);
 	tear_down();
-	CHECK_EQ(count_fds(), n);
+	CHECK_EQ(tap_fds(), n);
 }
 
 /* The table is full: the kernel drops the fd and says MSG_CTRUNC. */
@@ -413,7 +400,7 @@ test_fd_table_full(void)
 {
 	struct rlimit rl, low;
 	struct imsg m;
-	int n = count_fds();
+	int n = tap_fds();
 
 	set_up();
 	send_hdr(IMSG_FD_MARK | 16, 1);
@@ -426,13 +413,13 @@ test_fd_table_full(void)
 	CHECK_EQ(imsgbuf_get(&b, &m), -1);
 	setrlimit(RLIMIT_NOFILE, &rl);
 	tear_down();
-	CHECK_EQ(count_fds(), n);
+	CHECK_EQ(tap_fds(), n);
 }
 
 static void
 test_close(void)
 {
-	int n = count_fds();
+	int n = tap_fds();
 	struct imsg m;
 
 	set_up();
@@ -447,7 +434,7 @@ test_close(void)
 	CHECK_EQ(imsgbuf_write(&b), -1); /* and no SIGPIPE */
 	CHECK_EQ(errno, EPIPE);
 	tear_down();
-	CHECK_EQ(count_fds(), n);
+	CHECK_EQ(tap_fds(), n);
 	set_up(); /* the peer goes with bytes of ours unread */
 	CHECK_EQ(imsg_compose(&b, 1, 0, 0, -1, NULL, 0), 1);
 	CHECK_EQ(imsgbuf_write(&b), 0);
@@ -461,7 +448,7 @@ static void
 test_queue_limit(void)
 {
 	static char in[16000];
-	int fd, i, n = count_fds();
+	int fd, i, n = tap_fds();
 
 	set_up();
 	imsgbuf_set_queuelimit(&a, 50000);
@@ -479,7 +466,7 @@ test_queue_limit(void)
 	CHECK_EQ(imsg_compose(&a, 1, 0, 0, -1, in, sizeof(in)), 1);
 	CHECK_EQ(imsg_compose(&a, 1, 0, 0, -1, in, 0), -1);
 	tear_down();
-	CHECK_EQ(count_fds(), n);
+	CHECK_EQ(tap_fds(), n);
 }
 
 /* Nobody reads: written up to EAGAIN; then nobody gets: read up to ENOBUFS. */
@@ -560,7 +547,7 @@ test_stream(void)
 static void
 test_fd_flat(void)
 {
-	int i, fd, n = count_fds();
+	int i, fd, n = tap_fds();
 	struct imsg m;
 
 	set_up();
@@ -573,18 +560,18 @@ test_fd_flat(void)
 			close(fd);
 		imsg_free(&m);
 		if (i % 1000 == 0) {
-			CHECK_EQ(count_fds(), n + 2);
+			CHECK_EQ(tap_fds(), n + 2);
 			CHECK_EQ(imsg_compose(&a, 1, 0, 0, null_fd(), 0, 0), 1);
 			if (i % 2000 == 0)
 				CHECK_EQ(imsgbuf_write(&a), 0);
 			CHECK_EQ(imsgbuf_read(&b), 1);
 			tear_down();
-			CHECK_EQ(count_fds(), n);
+			CHECK_EQ(tap_fds(), n);
 			set_up();
 		}
 	}
 	tear_down();
-	CHECK_EQ(count_fds(), n);
+	CHECK_EQ(tap_fds(), n);
 }
 
 static void

@@ -4,7 +4,6 @@
  * a client sends touches another channel, and that no fd is lost.
  * PEER_STREAMS=1000000 runs T63 in full.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -174,18 +173,6 @@ settle(void)
 		event_base_loop(base, EVLOOP_NONBLOCK);
 }
 
-static int
-count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return (n);
-}
-
 /* One message in its frame; its length.  body NULL: zeroes. */
 static size_t
 frame(uint8_t *buf, uint32_t type, uint32_t reqno, const void *body, size_t len,
@@ -340,7 +327,7 @@ test_bad_closes(void)
 	open_both(&good, &other);
 	for (i = 0; i < 253; i++)
 		fds[i] = devnull;
-	before = count_fds();
+	before = tap_fds();
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		fd = open_raw(&s);
 		n = frame(buf, bad[i].type, 1, NULL, bad[i].len, bad[i].mark);
@@ -358,7 +345,7 @@ test_bad_closes(void)
 		settle();
 		CHECK_EQ(good.handled, i + 1);
 	}
-	CHECK_EQ(count_fds(), before);
+	CHECK_EQ(tap_fds(), before);
 	peer_close(good.p);
 	peer_close(other.p);
 	close(devnull);
@@ -373,26 +360,26 @@ test_fd_passes(void)
 
 	open_both(&server, &client);
 	take_fds(&server);
-	before = count_fds();
+	before = tap_fds();
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	CHECK_EQ(peer_send(client.p, MSG_CTL_VM, 1, &fd, &m, sizeof(m)), 0);
 	CHECK_EQ(fd, -1);
 	settle(); /* nobody takes it */
 	CHECK_EQ(server.handled, 1);
-	CHECK_EQ(count_fds(), before);
+	CHECK_EQ(tap_fds(), before);
 	server.keep_fd = 1;
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	CHECK_EQ(peer_send(client.p, MSG_CTL_VM, 2, &fd, &m, sizeof(m)), 0);
 	settle();
 	CHECK(server.got_fd != -1);
-	CHECK_EQ(count_fds(), before + 1);
+	CHECK_EQ(tap_fds(), before + 1);
 	CHECK(fcntl(server.got_fd, F_GETFD) & FD_CLOEXEC);
 	fd_close(&server.got_fd);
 	/* Refused ones are closed all the same. */
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	CHECK_EQ(peer_send(client.p, MSG_HELLO, 2, &fd, &m, 3), -1);
 	CHECK(errno == EINVAL && fd == -1);
-	CHECK_EQ(count_fds(), before);
+	CHECK_EQ(tap_fds(), before);
 	peer_close(server.p);
 	peer_close(client.p);
 }
@@ -410,7 +397,7 @@ test_fd_flat(void)
 	for (i = 0; i < 4; i++)
 		fds[i] = STDOUT_FILENO;
 	memset(&s, 0, sizeof(s));
-	before = count_fds();
+	before = tap_fds();
 	for (i = 0; i < 100000; i++) {
 		if (s.p == NULL) {
 			fd_close(&sock);
@@ -430,7 +417,7 @@ test_fd_flat(void)
 	peer_close(s.p);
 	fd_close(&sock);
 	settle();
-	CHECK_EQ(count_fds(), before);
+	CHECK_EQ(tap_fds(), before);
 }
 
 /* No room for one more fd: that channel closes, the next one works again. */
@@ -733,7 +720,7 @@ test_streams(void)
 	size_t n;
 
 	open_both(&good, &other);
-	before = count_fds();
+	before = tap_fds();
 	for (i = 0; i < want; i++) {
 		fd = open_raw(&s);
 		n = make_stream(buf);
@@ -754,7 +741,7 @@ test_streams(void)
 	CHECK_MSG(
 	    nclosed > want / 4, "only %lu of %lu were refused", nclosed, want);
 	CHECK(good.closed == 0 && other.closed == 0);
-	CHECK_EQ(count_fds(), before);
+	CHECK_EQ(tap_fds(), before);
 	peer_close(good.p);
 	peer_close(other.p);
 }
