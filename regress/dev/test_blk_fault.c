@@ -444,38 +444,85 @@ stable_writes(void)
 	write_through(true);
 }
 
+/* It waits, or has ended. */
+static bool
+sleeps(int tid)
+{
+	char path[64], line[256] = "", state = '?';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	if ((f = fopen(path, "r")) == NULL)
+		return (true);
+	if (fgets(line, sizeof(line), f) != NULL && strrchr(line, ')') != NULL)
+		state = strrchr(line, ')')[2];
+	fclose(f);
+	return (state == 'S');
+}
+
 /* Many at once are done by few, and none before it began. */
+#define FLUSHERS 8
+static _Atomic int flusher_tid[FLUSHERS];
 static struct {
 	pthread_mutex_t mtx;
 	unsigned running, most, calls;
 } slow = { .mtx = PTHREAD_MUTEX_INITIALIZER };
 
+static bool
+others_sleep(void)
+{
+	unsigned i;
+	int tid;
+
+	for (i = 0; i < FLUSHERS; i++) {
+		tid = atomic_load(&flusher_tid[i]);
+		if (tid == 0 || (tid != gettid() && !sleeps(tid)))
+			return (false);
+	}
+	return (true);
+}
+
+/* So slow that all others have come to wait for it, or are in it as well. */
 static int
 slow_flush(struct disk *d)
 {
+	bool alone = true;
+
 	(void)d;
 	pthread_mutex_lock(&slow.mtx);
 	slow.calls++;
 	if (++slow.running > slow.most)
 		slow.most = slow.running;
 	pthread_mutex_unlock(&slow.mtx);
-	usleep(1000);
+	while (alone && !others_sleep()) {
+		sched_yield();
+		pthread_mutex_lock(&slow.mtx);
+		alone = slow.most == 1;
+		pthread_mutex_unlock(&slow.mtx);
+	}
 	pthread_mutex_lock(&slow.mtx);
 	slow.running--;
 	pthread_mutex_unlock(&slow.mtx);
 	return (slow.calls < 20 ? 0 : -1);
 }
 
+struct flusher {
+	unsigned n;
+	int failed;
+};
+
 static void *
 flusher(void *arg)
 {
-	int i, *failed = arg;
+	struct flusher *f = arg;
+	int i;
 
+	atomic_store(&flusher_tid[f->n], gettid());
 	for (i = 0; i < 20; i++)
 		if (disk_flush(&bg_blk(&g)->disk) == -1)
-			(*failed)++;
-		else if (*failed > 0)
-			*failed = -1000; /* believed again */
+			f->failed++;
+		else if (f->failed > 0)
+			f->failed = -1000; /* believed again */
 	return (NULL);
 }
 
@@ -484,18 +531,20 @@ flush_together(void)
 {
 	struct disk_ops ops = disk_raw;
 	struct bg_conf c = { 0 };
-	int failed[8] = { 0 };
-	pthread_t t[8];
+	struct flusher f[FLUSHERS] = { 0 };
+	pthread_t t[FLUSHERS];
 	unsigned i;
 
 	bg_open(&g, &c);
 	ops.flush = slow_flush;
 	bg_blk(&g)->disk.ops = &ops;
-	for (i = 0; i < 8; i++)
-		pthread_create(&t[i], NULL, flusher, &failed[i]);
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < FLUSHERS; i++) {
+		f[i].n = i;
+		pthread_create(&t[i], NULL, flusher, &f[i]);
+	}
+	for (i = 0; i < FLUSHERS; i++) {
 		pthread_join(t[i], NULL);
-		CHECK(failed[i] > 0);
+		CHECK(f[i].failed > 0);
 	}
 	CHECK_EQ(slow.most, 1);
 	CHECK_EQ(slow.calls, 20);
@@ -520,21 +569,6 @@ late_main(void *arg)
 	atomic_store(&late_tid, gettid());
 	*(int *)arg = disk_flush(&bg_blk(&g)->disk);
 	return (NULL);
-}
-
-static bool
-sleeps(int tid)
-{
-	char path[64], line[256] = "", state = '?';
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	if ((f = fopen(path, "r")) == NULL)
-		return (false);
-	if (fgets(line, sizeof(line), f) != NULL && strrchr(line, ')') != NULL)
-		state = strrchr(line, ')')[2];
-	fclose(f);
-	return (state == 'S');
 }
 
 static void
@@ -633,13 +667,15 @@ raw(void)
 static void
 direct_one(uint32_t off_align, bool aio)
 {
-	struct bg_conf c = { .dir = "/tmp", .direct = true, .aio = aio };
+	struct bg_conf c = { .direct = true, .aio = aio };
 	uint64_t at, sector;
 	struct bg_buf b[4] = { { BG_HEAD, 16, false } };
 	uint32_t id, n, len, part;
 	unsigned i;
 	uint8_t *h;
 
+	if ((c.dir = bg_direct_dir()) == NULL)
+		return;
 	bg_open(&g, &c);
 	REQUIRE(raw()->bounce != NULL); /* any file system does this here */
 	CHECK(fcntl(bg_blk(&g)->disk.fd[0], F_GETFL) & O_DIRECT);
@@ -685,9 +721,11 @@ direct(void)
 static void
 direct_blocks(void)
 {
-	struct bg_conf c = { .dir = "/tmp", .direct = true };
+	struct bg_conf c = { .direct = true };
 	uint32_t len = RAW_BOUNCE_BYTES * 2 + 1024;
 
+	if ((c.dir = bg_direct_dir()) == NULL)
+		return;
 	bg_open(&g, &c);
 	raw()->off_align = 4096;
 	raw()->mem_align = 4096;
@@ -709,9 +747,11 @@ direct_blocks(void)
 static void
 direct_refused(bool aio)
 {
-	struct bg_conf c = { .dir = "/tmp", .direct = true, .aio = aio };
+	struct bg_conf c = { .direct = true, .aio = aio };
 	unsigned i;
 
+	if ((c.dir = bg_direct_dir()) == NULL)
+		return;
 	bg_open(&g, &c);
 	faultsys_fail(aio ? FS_GETEVENTS : FS_PWRITEV, 1, 1, EINVAL, 0);
 	if (aio)

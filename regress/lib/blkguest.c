@@ -2,6 +2,7 @@
 /* A guest's block driver, and its device's carrier: see blkguest.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "regress/lib/blkguest.h"
 #include "regress/lib/faultsys.h"
+#include "regress/lib/tap.h"
 
 #define RING_STRIDE 0x4000
 #define AVAIL 0x1000
@@ -85,10 +87,47 @@ open_queue(struct blkguest *g, unsigned q)
 	    vq_open(&g->v.vq[q], &g->mem, &r, true, g->event_idx, g->log[q]));
 }
 
+static bool
+takes_direct(const char *dir)
+{
+	char path[PATH_MAX];
+	bool ok;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/vmd-direct.XXXXXX", dir);
+	if ((fd = mkstemp(path)) == -1)
+		return (false);
+	unlink(path);
+	ok = fcntl(fd, F_SETFL, O_RDWR | O_DIRECT) == 0;
+	close(fd);
+	return (ok);
+}
+
+const char *
+bg_direct_dir(void)
+{
+	static char own[PATH_MAX], why[PATH_MAX + 128];
+	const char *dir[] = { own, getenv("TMPDIR"), "/tmp", "/var/tmp" };
+	ssize_t len;
+	size_t i;
+
+	len = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	own[len > 0 ? len : 0] = '\0';
+	if (strrchr(own, '/') != NULL)
+		*strrchr(own, '/') = '\0';
+	for (i = 0; i < sizeof(dir) / sizeof(dir[0]); i++)
+		if (dir[i] != NULL && takes_direct(dir[i]))
+			return (dir[i]);
+	snprintf(why, sizeof(why),
+	    "no O_DIRECT in %s, $TMPDIR, /tmp or /var/tmp: set TMPDIR", own);
+	tap_skip(why);
+	return (NULL);
+}
+
 static int
 image(struct blkguest *g, const struct bg_conf *c, int *fd)
 {
-	char path[128];
+	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/vmd-blk.XXXXXX",
 	    c->dir != NULL ? c->dir : "/dev/shm");

@@ -44,6 +44,11 @@ struct blkguest {
 	struct err stuck;
 };
 
+/*
+ * A directory whose file system takes O_DIRECT: where the test is, $TMPDIR, /tmp
+ * or /var/tmp; NULL if none does, and then the case is skipped.
+ */
+const char *bg_direct_dir(void);
 /* 0, or -1 with the device's words. */
 int bg_try(struct blkguest *, const struct bg_conf *, struct err *);
 /* As bg_try(), or the test ends; everything goes through faultsys. */
