@@ -202,13 +202,6 @@ sandboxes() {
 
 # ---- Who may (T68): by the uid at the other end of the socket ----
 
-as() {
-	lib_uid=$1
-	shift
-	setpriv --reuid "$lib_uid" --regid 61000 --clear-groups \
-	    "$T/vmctl" -s "$T/vmd.sock" "$@"
-}
-
 refused() {
 	! as "$@" 2>"$T/said" >/dev/null || fail "$* is not refused"
 	grep -q -e 'do not own' -e 'only root' "$T/said" || {
@@ -218,9 +211,6 @@ refused() {
 }
 
 permissions() {
-	cp "$B/vmctl" "$T/vmctl"
-	chmod 711 "$T"
-	chmod 755 "$T/vmctl"
 	{
 		echo 'socket owner "0:61000"'
 		flat hers c 'owner 61001'
@@ -250,8 +240,7 @@ permissions() {
 	refused 61001 start -b "$B/regress/guests/talk.elf" newone
 	as 61001 stop -fw hers
 	# Out of the group: the socket itself says no.
-	not setpriv --reuid 61001 --regid 61003 --clear-groups \
-	    "$T/vmctl" -s "$T/vmd.sock" status 2>"$T/said"
+	not as 61001:61003 status 2>"$T/said"
 	grep -q 'ermission' "$T/said"
 	chmod 700 "$T"
 	vmctl stop -fa
@@ -286,7 +275,7 @@ fifty() {
 	wait_for 20 none_runs
 	equal "$(vmctl status -v | grep -c 'killed by signal 9')" 50
 	equal "$(find "$T/state/vm" -type f -o -type s)" ''
-	wait_for 5 same_fds "$before"
+	wait_for 5 no_more_fds "$before"
 	vmctl start vm7
 	vm_is vm7 running
 	not vm_says vm7 failed
@@ -298,8 +287,11 @@ none_runs() {
 	equal "$(vmctl status -r | wc -l)" 1
 }
 
-same_fds() {
-	equal "$(fds_of_all)" "$1"
+# At first a client may still have been leaving.
+no_more_fds() {
+	# shellcheck disable=SC2046,SC2086 # three numbers, and three
+	set -- $1 $(fds_of_all)
+	[ "$4" -le "$1" ] && [ "$5" -le "$2" ] && [ "$6" -le "$3" ]
 }
 
 # Started and stopped over and over: ids go up, no fd or file stays (T75).
@@ -317,7 +309,7 @@ cycles() {
 	done
 	equal "$(sort -un "$T/ids" | wc -l)" 60
 	equal "$(sort -n "$T/ids" | tail -n 1)" 61
-	wait_for 5 same_fds "$before"
+	wait_for 5 no_more_fds "$before"
 	equal "$(find "$T/state/vm" -type f -o -type s)" ''
 	stop_vmd 10
 	nothing_left
