@@ -124,6 +124,17 @@ vmctl() {
 	"$B/vmctl" -s "$T/vmd.sock" "$@"
 }
 
+# as UID[:GID] WORD...: the same as somebody else, who may pass through $T.
+as() {
+	chmod 711 "$T"
+	[ -e "$T/vmctl" ] || install -m 755 "$B/vmctl" "$T/vmctl"
+	lib_uid=$1:61000
+	lib_gid=${lib_uid#*:}
+	shift
+	setpriv --reuid "${lib_uid%%:*}" --regid "${lib_gid%%:*}" --clear-groups \
+	    "$T/vmctl" -s "$T/vmd.sock" "$@"
+}
+
 # guest NAME [WORDS of the kernel command line [LINE of vm.conf...]]: a vm of
 # vm.conf with the Linux guest of guests/linux.
 guest() {

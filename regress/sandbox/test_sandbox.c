@@ -207,17 +207,6 @@ kid_end(struct kid *k)
 	fd_close(&k->pidfd);
 }
 
-static bool
-may(const struct sandbox_filter *f, int nr)
-{
-	size_t i;
-
-	for (i = 0; i < f->ncalls; i++)
-		if (f->calls[i].nr == nr)
-			return (true);
-	return (false);
-}
-
 /* A vCPU thread does not end its process; one that tries is killed. */
 static bool
 ended_well(size_t i, const siginfo_t *si)
@@ -225,7 +214,7 @@ ended_well(size_t i, const siginfo_t *si)
 	if (si->si_code == CLD_EXITED)
 		return (si->si_status == 0);
 	return (si->si_status == SIGSYS &&
-	    !may(under_test[i].filter, SYS_exit_group));
+	    !filter_has(under_test[i].filter, SYS_exit_group));
 }
 
 static bool
@@ -439,7 +428,7 @@ attempt_one(size_t i, size_t j)
 	kid_end(&k);
 	if (n == sizeof(a)) {
 		CHECK_MSG(a.result == -1, "%s: %s worked", f->name, t->name);
-		CHECK_MSG(may(f, t->nr), "%s: %s only failed (errno %d)",
+		CHECK_MSG(filter_has(f, t->nr), "%s: %s only failed (errno %d)",
 		    f->name, t->name, a.code);
 		return;
 	}
@@ -488,7 +477,7 @@ test_hostile_parent(void)
 	if (not_root())
 		return;
 	for (j = 0; j < nattempts; j++) {
-		if (may(&filter_parent, attempts[j].nr))
+		if (filter_has(&filter_parent, attempts[j].nr))
 			continue;
 		fflush(stdout);
 		if ((pid = fork()) == 0) {

@@ -42,35 +42,35 @@ one_group(void *ctx, const char *name, uint32_t *id)
 	return (strcmp(name, "staff") == 0 ? 0 : -1);
 }
 
+static int
+include_text(struct says *s, const char *name, const char *text, char **bytes,
+    size_t *len, char **path)
+{
+	s->includes++;
+	*bytes = strdup(text);
+	*len = strlen(text);
+	*path = strdup(name);
+	return (0);
+}
+
 /* Every file includes itself and the next one. */
 static int
 endless_include(void *ctx, const char *from, const char *name, char **bytes,
     size_t *len, char **path, struct err *e)
 {
-	struct says *s = ctx;
-
 	(void)from;
 	(void)e;
-	s->includes++;
-	*bytes = strdup("include \"again\"\ninclude \"more\"\n");
-	*len = strlen(*bytes);
-	*path = strdup(name);
-	return (0);
+	return (include_text(ctx, name, "include \"again\"\ninclude \"more\"\n",
+	    bytes, len, path));
 }
 
 static int
 empty_include(void *ctx, const char *from, const char *name, char **bytes,
     size_t *len, char **path, struct err *e)
 {
-	struct says *s = ctx;
-
 	(void)from;
 	(void)e;
-	s->includes++;
-	*bytes = strdup("");
-	*len = 0;
-	*path = strdup(name);
-	return (0);
+	return (include_text(ctx, name, "", bytes, len, path));
 }
 
 static struct conf *
