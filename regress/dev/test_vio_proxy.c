@@ -102,6 +102,13 @@ proxy(void)
 	return (((struct vpci *)g.dev->state)->vio.state);
 }
 
+/* That of queue 0, or NULL while it has none. */
+static const struct fake_fd *
+doorbell(void)
+{
+	return (fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]));
+}
+
 /* Until cond, or no more. */
 #define UNTIL(cond)                                                            \
 	do {                                                                   \
@@ -149,6 +156,15 @@ copies(const char *text)
 	CHECK_STR(buf, text);
 }
 
+/* The device, and a driver that it has served. */
+static void
+serving(void)
+{
+	up();
+	fg_up(&g, OFFERED, 64);
+	copies("before");
+}
+
 static void
 intx(void)
 {
@@ -179,7 +195,7 @@ messages(void)
 	fg_out(&g, FG_Q_VECTOR, 2);
 	fg_queue(&g, 0, 64);
 	fg_out(&g, FG_STATUS, 15);
-	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) != NULL);
+	CHECK(doorbell() != NULL);
 	CHECK(fakemach_fd(&g.f, FAKE_IRQFD, proxy()->call_fd[0]) != NULL);
 	CHECK_EQ(g.f.route[24].data, 0x42);
 	copies("abcdefg");
@@ -205,7 +221,7 @@ messages(void)
 	/* A reset takes all of it away. */
 	fg_out(&g, FG_STATUS, 0);
 	CHECK(fakemach_fd(&g.f, FAKE_IRQFD, proxy()->call_fd[0]) == NULL);
-	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) == NULL);
+	CHECK(doorbell() == NULL);
 	fg_up(&g, OFFERED, 16);
 	copies("anew");
 	CHECK_EQ(g.f.dev_events[MACH_DEV_LOST], 0);
@@ -224,7 +240,7 @@ by_hand(void)
 	fg_out(&g, FG_Q_VECTOR, 1);
 	fg_queue(&g, 0, 8);
 	fg_out(&g, FG_STATUS, 15);
-	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) == NULL);
+	CHECK(doorbell() == NULL);
 	copies("abcdefg");
 	UNTIL(g.f.msis == 1);
 	CHECK_EQ(g.f.msi_data, 0x41);
@@ -266,9 +282,7 @@ sticks(void)
 {
 	uint64_t one = 1;
 
-	up();
-	fg_up(&g, OFFERED, 64);
-	copies("before");
+	serving();
 	hard = true;
 	put("!full");
 	UNTIL(g.f.dev_events[MACH_DEV_STUCK] == 1);
@@ -300,9 +314,7 @@ dies(void)
 	struct err e;
 	uint64_t one = 1;
 
-	up();
-	fg_up(&g, OFFERED, 64);
-	copies("before");
+	serving();
 	hard = true;
 	put("!full");
 	UNTIL(g.f.dev_events[MACH_DEV_STUCK] == 1);
@@ -340,9 +352,7 @@ reset_while_gone(void)
 {
 	struct err e;
 
-	up();
-	fg_up(&g, OFFERED, 64);
-	copies("before");
+	serving();
 	backthread_kill(&t);
 	UNTIL(g.f.dev_events[MACH_DEV_LOST] == 1);
 	CHECK_EQ(backthread_join(&t), 0);
@@ -362,9 +372,7 @@ reset_while_gone(void)
 static void
 broken_ring(void)
 {
-	up();
-	fg_up(&g, OFFERED, 64);
-	copies("before");
+	serving();
 	fg_avail(&g, 0, 64); /* no such descriptor */
 	fg_kick(&g, 0);
 	UNTIL(fg_needs_reset(&g));
@@ -407,19 +415,17 @@ hangs(void)
 {
 	unsigned n;
 
-	up();
-	fg_up(&g, OFFERED, 64);
-	copies("before");
+	serving();
 	fakemach_run(&g.f, 4000000000ull);
 	CHECK_EQ(fakemach_armed(&g.f, g.dev), ~0ull); /* idle */
-	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) == NULL);
+	CHECK(doorbell() == NULL);
 	CHECK_EQ(g.f.dev_events[MACH_DEV_HUNG], 0);
 	lazy = true;
 	put("waits");
 	UNTIL(lazy_kicked); /* it took the kick, and that was all */
 	CHECK(fakemach_armed(&g.f, g.dev) != ~0ull);
 	fakemach_run(&g.f, 0);
-	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) != NULL);
+	CHECK(doorbell() != NULL);
 	fakemach_run(&g.f, 2900000000ull);
 	CHECK_EQ(g.f.dev_events[MACH_DEV_HUNG], 0);
 	fakemach_run(&g.f, 1000000000ull);
@@ -449,20 +455,33 @@ bar_moves(void)
 	fg_up(&g, OFFERED, 16);
 	for (port = 0; port < 0x10000; port += 0x40) {
 		fg_cfg_out(&g, PCI_BAR, 4, port);
-		x = fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]);
+		x = doorbell();
 		CHECK((x != NULL) == (port >= PCI_IO_FIRST));
 		CHECK(x == NULL || x->arg == port);
 	}
 	fg_cfg_out(&g, PCI_BAR, 4, 0x2000);
 	fg_cfg_out(&g, PCI_COMMAND, 2, 6);
-	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) == NULL);
+	CHECK(doorbell() == NULL);
 	fg_cfg_out(&g, PCI_COMMAND, 2, 7);
-	x = fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]);
+	x = doorbell();
 	CHECK(x != NULL && x->arg == 0x2000);
 	dev_reset(g.dev);
 	fakemach_sync(&g.f);
-	CHECK(fakemach_fd(&g.f, FAKE_DOORBELL, proxy()->kick_fd[0]) == NULL);
+	CHECK(doorbell() == NULL);
 	down();
+}
+
+/* Was the doorbell of queue i rung?  Once, and it is taken. */
+static bool
+rung(unsigned i)
+{
+	struct pollfd p = { .fd = proxy()->kick_fd[i], .events = POLLIN };
+	uint64_t n;
+
+	if (poll(&p, 1, 0) != 1)
+		return (false);
+	CHECK(read(p.fd, &n, sizeof(n)) == sizeof(n));
+	return (true);
 }
 
 /* T09: the whole BAR of doorbells, all widths: a queue that is, or nothing. */
@@ -471,36 +490,22 @@ notifies(void)
 {
 	static const unsigned widths[] = { 1, 2, 4 };
 	unsigned off, w, i;
-	uint64_t n;
-	bool hit;
 
-	backthread_open(&t, &copy_ops, NULL, NULL, 0);
-	fg_open_conf(&g, &t.proxy, &t.vio);
+	up();
 	CHECK(fg_negotiate(&g, OFFERED));
 	fg_queue(&g, 0, 8);
 	fg_queue(&g, 2, 8);
 	fg_out(&g, FG_STATUS, 15);
 	dev_quiesce(g.dev); /* nobody takes the kicks but us */
-	for (i = 0; i < 3; i++) {
-		struct pollfd p = { .fd = proxy()->kick_fd[i],
-			.events = POLLIN };
-		if (poll(&p, 1, 0) == 1)
-			CHECK(read(p.fd, &n, sizeof(n)) == sizeof(n));
-	}
+	for (i = 0; i < 3; i++)
+		(void)rung(i);
 	for (off = 0; off < 64; off++)
 		for (w = 0; w < 3; w++) {
 			fake_out(&g.f, (uint16_t)(BAR_IO + off), widths[w],
 			    0xffff8000u);
-			for (i = 0; i < 3; i++) {
-				struct pollfd p = { .fd = proxy()->kick_fd[i],
-					.events = POLLIN };
-				hit = poll(&p, 1, 0) == 1;
-				CHECK_EQ(hit,
+			for (i = 0; i < 3; i++)
+				CHECK_EQ(rung(i),
 				    widths[w] == 2 && i != 1 && off == 2 * i);
-				if (hit)
-					CHECK(read(p.fd, &n, sizeof(n)) ==
-					    sizeof(n));
-			}
 		}
 	CHECK(!fg_needs_reset(&g));
 	dev_resume(g.dev);
@@ -544,9 +549,7 @@ frozen(void)
 	uint32_t was;
 	unsigned q, i, n;
 
-	up();
-	fg_up(&g, OFFERED, 64);
-	copies("before");
+	serving();
 	for (q = 0; q < 3; q++)
 		for (i = 0; i < sizeof(regs) / sizeof(regs[0]); i++)
 			for (n = 0; n < 32; n++) {
@@ -613,9 +616,7 @@ saved_in_flight(void)
 	struct err e;
 	size_t i;
 
-	up();
-	fg_up(&g, OFFERED, 64);
-	copies("before");
+	serving();
 	hard = true;
 	put("!full");
 	UNTIL(g.f.dev_events[MACH_DEV_STUCK] == 1);
