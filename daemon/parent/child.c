@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -197,4 +199,77 @@ child_stop(struct child *c)
 	if (c->ev_again != NULL)
 		event_free(c->ev_again);
 	c->ev_again = NULL;
+}
+
+/* ---- what nobody wants ---- */
+
+#define ORPHAN_MS 10 /* to look whether it has ended, doubled with each */
+#define ORPHAN_MS_MAX 10000 /* it may be in a call that nothing ends */
+
+struct orphan {
+	struct parent *p;
+	pid_t pid;
+	bool shot;
+	unsigned wait_ms;
+};
+
+static void orphan_look(int, short, void *);
+
+static void
+orphan_wait(struct orphan *o)
+{
+	struct timeval tv = { .tv_sec = o->wait_ms / 1000,
+		.tv_usec = o->wait_ms % 1000 * 1000 };
+
+	if (o->wait_ms < ORPHAN_MS_MAX)
+		o->wait_ms *= 2;
+	if (event_base_once(o->p->base, -1, EV_TIMEOUT, orphan_look, o, &tv) ==
+	    -1)
+		free(o);
+}
+
+/* Until it is reaped the number is its own; there is no kill(2) here. */
+static void
+orphan_shoot(struct orphan *o)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, o->pid, 0);
+
+	if (pidfd == -1)
+		return; /* no fd is free: next time */
+	o->shot = pidfd_kill(pidfd, SIGKILL) == 0;
+	fd_close(&pidfd);
+}
+
+static void
+orphan_look(int fd, short what, void *arg)
+{
+	siginfo_t si = { .si_pid = 0 };
+	struct orphan *o = arg;
+
+	(void)fd;
+	(void)what;
+	/* First of all: is it a child of ours? */
+	if (waitid(P_PID, (id_t)o->pid, &si, WEXITED | WNOHANG) == -1 ||
+	    si.si_pid != 0) {
+		free(o);
+		return;
+	}
+	if (!o->shot)
+		orphan_shoot(o);
+	orphan_wait(o);
+}
+
+void
+child_end(struct parent *p, pid_t pid)
+{
+	struct orphan *o;
+
+	if ((o = calloc(1, sizeof(*o))) == NULL) {
+		log_warn("process %d is left over", (int)pid);
+		return;
+	}
+	o->p = p;
+	o->pid = pid;
+	o->wait_ms = ORPHAN_MS;
+	orphan_look(-1, 0, o);
 }

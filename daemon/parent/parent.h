@@ -163,6 +163,8 @@ void parent_maybe_end(struct parent *);
 /* child.c: control and vmm */
 int child_start(struct child *, struct err *);
 void child_stop(struct child *);
+/* A child that is nobody's: killed at once, reaped when it has ended. */
+void child_end(struct parent *, pid_t);
 
 /* vmtab.c: the table */
 struct vment *vmtab_add(struct parent *, const struct conf_vm *, struct err *);

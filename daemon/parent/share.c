@@ -181,6 +181,7 @@ on_launched(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	const struct msg_launched *m = msg->body;
 	struct child *c = ctx;
 	struct vmdev *d;
+	bool lost = false;
 	struct err why;
 	int pidfd = -1;
 
@@ -190,11 +191,15 @@ on_launched(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	if (m->pid != 0 && (pidfd = share_pidfd(m->pid, e)) == -1) {
 		why = *e;
 		err_clear(e);
+		lost = true; /* no fd is free */
 	}
 	if ((d = share_find(c->p, m)) != NULL)
 		vmdev_launched(d, (pid_t)m->pid, &pidfd, &why);
-	else if (pidfd != -1) /* nobody wants it: it has no client either */
-		log_warnx("launch: a process of no device");
+	else if (m->pid != 0)
+		log_warnx("launch: process %u is of no device, and ended",
+		    (unsigned)m->pid);
+	if (m->pid != 0 && (d == NULL || lost))
+		child_end(c->p, (pid_t)m->pid);
 	fd_close(&pidfd);
 	return (0);
 }

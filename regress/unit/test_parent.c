@@ -712,6 +712,59 @@ test_dies_again(void)
 	CHECK_EQ(vmdev_wait_ms(&d, now), 0);
 }
 
+static bool
+is_there(pid_t pid)
+{
+	return (kill(pid, 0) == 0 || errno != ESRCH);
+}
+
+static void
+launched(struct msg_launched *m)
+{
+	struct msg msg = {
+		.type = MSG_LAUNCHED, .body = m, .len = sizeof(*m), .fd = -1
+	};
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < p.launch.nhandlers; i++)
+		if (p.launch.handlers[i].type == MSG_LAUNCHED)
+			CHECK_EQ(
+			    p.launch.handlers[i].fn(&p.launch, NULL, &msg, &e),
+			    0);
+}
+
+/* What launch made for a device that is gone: killed and reaped, and no other. */
+static void
+test_no_device(void)
+{
+	struct msg_launched m = { .id = 99, .index = 1 };
+	pid_t pid, parent = getppid();
+
+	setup();
+	share_init(&p);
+	if ((pid = fork()) == 0) {
+		pause();
+		_exit(0);
+	}
+	m.pid = (uint32_t)pid;
+	launched(&m);
+	alarm(20);
+	while (is_there(pid))
+		event_base_loop(p.base, EVLOOP_ONCE);
+	alarm(0);
+	/* Not ours to end, whatever launch says. */
+	m.pid = (uint32_t)parent;
+	launched(&m);
+	CHECK(is_there(parent));
+	/* It has made none. */
+	m.pid = 0;
+	launched(&m);
+	CHECK_EQ(event_base_get_num_events(p.base, EVENT_BASE_COUNT_ADDED),
+	    1); /* control's */
+	teardown();
+}
+
 /* A record of a process that is there; its text into buf. */
 static size_t
 record(struct vment *v, char *buf, size_t size)
@@ -872,6 +925,7 @@ static const struct tap_case cases[] = {
 	{ "T49 parent: two vms, one image", test_lock },
 	{ "parent: rows of disks", test_dev_rows },
 	{ "F1 parent: a process that dies again and again", test_dies_again },
+	{ "parent: a process of no device", test_no_device },
 	{ "C8 parent: damaged records", test_records },
 };
 
