@@ -13,7 +13,8 @@
 #include "shared/figures.h"
 #include "shared/ring.h"
 
-#define PLAY_RING (64u << 10) /* bytes of each console's ring */
+#define PLAY_RING (64u << 10)  /* bytes of each console's ring */
+#define PLAY_CREDIT (1u << 30) /* more than any test reads */
 
 extern struct wire play_parent;
 
