@@ -132,11 +132,11 @@ static void
 leave(void)
 {
 	print("writes\n");
-	q.head[0].type = 1;
-	q.desc[1].flags = 1;
-	q.status[0] = 0xff;
+	head[0].type = 1;
+	ring.desc[1].flags = VIRTIO_NEXT;
+	status[0] = 0xff;
 	(void)round_trip(1);
-	print(q.status[0] == 0 ? "written\n" : "not written\n");
+	print(status[0] == 0 ? "written\n" : "not written\n");
 	outw(PM1_CNT, 5 << 10 | 1 << 13);
 }
 
