@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Saved state: see snap.h. */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +28,10 @@ snap_grow(struct snap_w *w, size_t n)
 	size_t room = w->room_bytes == 0 ? SNAP_FIRST_BYTES : w->room_bytes;
 	uint8_t *p;
 
-	if (w->failed || n > SIZE_MAX / 4 - w->len_bytes)
+	if (n > SIZE_MAX / 4 - w->len_bytes)
 		return (false);
 	while (room < w->len_bytes + n)
 		room *= 2;
-	if (room == w->room_bytes)
-		return (true);
 	if ((p = realloc(w->buf, room)) == NULL)
 		return (false);
 	w->buf = p;
@@ -40,51 +39,68 @@ snap_grow(struct snap_w *w, size_t n)
 	return (true);
 }
 
-void
-snap_put_bytes(struct snap_w *w, const void *p, size_t n)
+/* Where the next n bytes go, NULL: nowhere. */
+static uint8_t *
+snap_room(struct snap_w *w, size_t n)
 {
-	if (!snap_grow(w, n)) {
+	uint8_t *p;
+
+	if (w->failed ||
+	    (n > w->room_bytes - w->len_bytes && !snap_grow(w, n))) {
 		w->failed = true;
-		return;
+		return (NULL);
 	}
-	if (n > 0)
-		memcpy(w->buf + w->len_bytes, p, n);
+	p = w->buf + w->len_bytes;
 	w->len_bytes += n;
+	return (p);
 }
 
-static void
-snap_put(struct snap_w *w, uint64_t v, unsigned n)
+void
+snap_put_bytes(struct snap_w *w, const void *from, size_t n)
 {
-	uint8_t b[8];
-	unsigned i;
+	uint8_t *p;
 
-	for (i = 0; i < n; i++)
-		b[i] = (uint8_t)(v >> (8 * i));
-	snap_put_bytes(w, b, n);
+	if (n > 0 && (p = snap_room(w, n)) != NULL)
+		memcpy(p, from, n);
 }
 
 void
 snap_put_u8(struct snap_w *w, uint8_t v)
 {
-	snap_put(w, v, 1);
+	uint8_t *p;
+
+	if ((p = snap_room(w, sizeof(v))) != NULL)
+		*p = v;
 }
 
 void
 snap_put_u16(struct snap_w *w, uint16_t v)
 {
-	snap_put(w, v, 2);
+	uint8_t *p;
+
+	v = htole16(v);
+	if ((p = snap_room(w, sizeof(v))) != NULL)
+		memcpy(p, &v, sizeof(v));
 }
 
 void
 snap_put_u32(struct snap_w *w, uint32_t v)
 {
-	snap_put(w, v, 4);
+	uint8_t *p;
+
+	v = htole32(v);
+	if ((p = snap_room(w, sizeof(v))) != NULL)
+		memcpy(p, &v, sizeof(v));
 }
 
 void
 snap_put_u64(struct snap_w *w, uint64_t v)
 {
-	snap_put(w, v, 8);
+	uint8_t *p;
+
+	v = htole64(v);
+	if ((p = snap_room(w, sizeof(v))) != NULL)
+		memcpy(p, &v, sizeof(v));
 }
 
 void
@@ -106,55 +122,71 @@ snap_r_init(struct snap_r *r, const void *p, size_t n)
 	r->failed = false;
 }
 
-void
-snap_get_bytes(struct snap_r *r, void *p, size_t n)
+/* The next n bytes, NULL: there are not so many. */
+static const uint8_t *
+snap_take(struct snap_r *r, size_t n)
 {
+	const uint8_t *p = r->p;
+
 	if (r->failed || n > r->left_bytes) {
 		r->failed = true;
-		memset(p, 0, n);
-		return;
+		return (NULL);
 	}
-	if (n > 0)
-		memcpy(p, r->p, n);
 	r->p += n;
 	r->left_bytes -= n;
+	return (p);
 }
 
-static uint64_t
-snap_get(struct snap_r *r, unsigned n)
+void
+snap_get_bytes(struct snap_r *r, void *to, size_t n)
 {
-	uint64_t v = 0;
-	uint8_t b[8];
-	unsigned i;
+	const uint8_t *p = snap_take(r, n);
 
-	snap_get_bytes(r, b, n);
-	for (i = 0; i < n; i++)
-		v |= (uint64_t)b[i] << (8 * i);
-	return (v);
+	if (p == NULL)
+		memset(to, 0, n);
+	else if (n > 0)
+		memcpy(to, p, n);
 }
 
 uint8_t
 snap_get_u8(struct snap_r *r)
 {
-	return ((uint8_t)snap_get(r, 1));
+	const uint8_t *p = snap_take(r, 1);
+
+	return (p == NULL ? 0 : *p);
 }
 
 uint16_t
 snap_get_u16(struct snap_r *r)
 {
-	return ((uint16_t)snap_get(r, 2));
+	const uint8_t *p = snap_take(r, sizeof(uint16_t));
+	uint16_t v = 0;
+
+	if (p != NULL)
+		memcpy(&v, p, sizeof(v));
+	return (le16toh(v));
 }
 
 uint32_t
 snap_get_u32(struct snap_r *r)
 {
-	return ((uint32_t)snap_get(r, 4));
+	const uint8_t *p = snap_take(r, sizeof(uint32_t));
+	uint32_t v = 0;
+
+	if (p != NULL)
+		memcpy(&v, p, sizeof(v));
+	return (le32toh(v));
 }
 
 uint64_t
 snap_get_u64(struct snap_r *r)
 {
-	return (snap_get(r, 8));
+	const uint8_t *p = snap_take(r, sizeof(uint64_t));
+	uint64_t v = 0;
+
+	if (p != NULL)
+		memcpy(&v, p, sizeof(v));
+	return (le64toh(v));
 }
 
 bool

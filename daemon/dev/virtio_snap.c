@@ -56,16 +56,17 @@ flight_put(struct vq *vq, struct snap_r *heads)
 static bool
 flight_ok(const struct vq *vq, struct snap_r heads)
 {
-	uint8_t seen[VQ_SIZE_MAX] = { 0 };
+	uint64_t seen[VQ_SIZE_MAX / 64] = { 0 }, bit;
 	uint16_t head;
 
 	if (heads.left_bytes != 2u * (uint16_t)(vq->next_avail - vq->next_used))
 		return (false);
 	while (heads.left_bytes > 0) {
 		head = snap_get_u16(&heads);
-		if (head >= vq->rings.size || seen[head])
+		bit = 1ull << head % 64;
+		if (head >= vq->rings.size || seen[head / 64] & bit)
 			return (false);
-		seen[head] = 1;
+		seen[head / 64] |= bit;
 	}
 	return (true);
 }
@@ -164,19 +165,17 @@ queue_load(struct vpci *p, const struct mem *mem, unsigned i, struct snap_r *r,
 static bool
 cfg_load(struct vpci *p, struct snap_r *r)
 {
-	uint8_t cfg[PCI_CFG_BYTES], fixed;
+	uint8_t cfg[PCI_CFG_BYTES], differs = 0, *now = p->fn.cfg;
 	unsigned i;
 
 	snap_get_bytes(r, cfg, sizeof(cfg));
-	for (i = 0; i < sizeof(cfg); i++) {
-		fixed = ~p->fn.wmask[i];
-		if (i == PCI_STATUS)
-			fixed &= ~PCI_STATUS_INTX; /* follows from the rest */
-		if ((cfg[i] ^ p->fn.cfg[i]) & fixed)
-			return (false);
-	}
-	memcpy(p->fn.cfg, cfg, sizeof(cfg));
-	return (true);
+	/* It follows from the rest. */
+	now[PCI_STATUS] ^=
+	    (now[PCI_STATUS] ^ cfg[PCI_STATUS]) & PCI_STATUS_INTX;
+	for (i = 0; i < sizeof(cfg); i++)
+		differs |= (cfg[i] ^ now[i]) & ~p->fn.wmask[i];
+	memcpy(now, cfg, sizeof(cfg));
+	return (differs == 0);
 }
 
 static bool

@@ -5,6 +5,9 @@
  * ways in which requests are done.  The image is memory behind system calls of
  * our own, which abort when they are asked for what no host may be asked for.
  * They also overwrite every header that was read (T15).
+ *
+ * An execution: an image of zeros and an empty ring, STEPS_MAX of those with as
+ * many kicks as they need, and a last kick, after which image and model agree.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 #define SLOTS 12 /* requests of a kick */
 #define SLOT_BYTES 0x4000
 #define PIECES_MAX 12
+#define INPUT_MAX 192
 #define STEPS_MAX 24
 
 enum { REQUEST, RANGES, ANY, KICK, FAULT, MODE, STOP, SAVE };
