@@ -24,20 +24,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon/boot/boot.h"
 #include "daemon/dev/acpi.h"
-#include "daemon/vhu/devproc.h"
 #include "daemon/vm/machine.h"
-#include "regress/lib/backthread.h"
+#include "regress/lib/guestdev.h"
 #include "regress/lib/ini.h"
 
 #define MIB (1024ull * 1024)
@@ -67,17 +62,7 @@ struct run {
 	struct boot_img kernel, initrd;
 	uint8_t *initrd_data;
 	bool has_initrd;
-	struct backthread *back;
-	struct devpage page; /* of a device that is served here */
-	struct devpage_conf page_conf;
-	int disk_fd;
-	pid_t qsd;
-	struct devpage *pool_page;
-	pid_t pool_pid[POOL];
-	int pool_sock[POOL];
-	unsigned nkilled;
-	struct event *killer;
-	struct machine_dev_conf dev;
+	struct guestdev dev;
 	char answers[INI_WORD], *next;
 	unsigned long nkeys, keys; /* sent, to be sent */
 	unsigned resets;
@@ -402,215 +387,10 @@ open_images(struct run *r, struct err *e)
 	return (0);
 }
 
-/* A disk of so many MiB of zeros, or none. */
-static int
-disk_fd(struct run *r, struct err *e)
-{
-	unsigned long mib = ini_num(r->conf, "disk", 0);
-
-	r->disk_fd = -1;
-	if (mib == 0)
-		return (0);
-	r->disk_fd = memfd_create("disk", MFD_CLOEXEC);
-	if (r->disk_fd == -1 || ftruncate(r->disk_fd, (off_t)(mib * MIB)) == -1)
-		return (err_errno(e, "disk"));
-	return (0);
-}
-
-/* As vmd's own, in a process, with its filter. */
-__attribute__((noreturn)) static void
-serve(struct run *r, int sock)
-{
-	struct vio_conf vc = { &r->page_conf, r->pool_page, &r->disk_fd, 1 };
-	struct err e;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	_exit(devproc_serve(&vio_blk, &filter_blk, &vc, sock, &e) == 0 ? 0 : 1);
-}
-
-/* All that will be needed, made while this process has one thread. */
-static int
-pool_open(struct run *r, struct err *e)
-{
-	struct timeval limit = { .tv_sec = 20 };
-	unsigned i;
-	int sv[2];
-	void *p;
-
-	p = mmap(NULL, DEVPAGE_BYTES, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return (err_errno(e, "page"));
-	r->pool_page = p;
-	r->pool_page->conf = r->page_conf;
-	for (i = 0; i < POOL; i++) {
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) ==
-			-1 ||
-		    setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &limit,
-			sizeof(limit)) == -1 ||
-		    (r->pool_pid[i] = fork()) == -1)
-			return (err_errno(e, "device process"));
-		if (r->pool_pid[i] == 0)
-			serve(r, sv[1]);
-		close(sv[1]);
-		r->pool_sock[i] = sv[0];
-	}
-	return (0);
-}
-
-/* F1: kill -9 in the midst of it, and the next one goes on. */
 static void
-on_kill(int fd, short what, void *ctx)
+dev_failed(void *ctx, const char *why)
 {
-	struct run *r = ctx;
-	struct err e;
-
-	(void)fd;
-	(void)what;
-	if (r->nkilled + 1 == POOL)
-		return;
-	kill(r->pool_pid[r->nkilled], SIGKILL);
-	waitpid(r->pool_pid[r->nkilled], NULL, 0);
-	r->nkilled++;
-	if (machine_dev_replace(r->m, 0, &r->pool_sock[r->nkilled], &e) == -1)
-		end(r, false, e.text);
-	event_add(r->killer, &(struct timeval){ .tv_usec = 20000 });
-}
-
-static void
-pool_close(struct run *r)
-{
-	unsigned i;
-
-	for (i = r->nkilled; i < POOL; i++) {
-		kill(r->pool_pid[i], SIGKILL);
-		waitpid(r->pool_pid[i], NULL, 0);
-	}
-	printf("# %u processes were killed\n", r->nkilled);
-}
-
-/* QEMU's daemon of disks: r->disk_fd on a socket that we listen on for it. */
-static int
-qsd_spawn(struct run *r, int sock)
-{
-	char node[128], export[256];
-
-	snprintf(node, sizeof(node),
-	    "driver=file,node-name=d,filename=/proc/self/fd/%d", r->disk_fd);
-	snprintf(export, sizeof(export),
-	    "type=vhost-user-blk,id=e,node-name=d,writable=on,num-queues=4,"
-	    "addr.type=fd,addr.str=%d",
-	    sock);
-	if ((r->qsd = fork()) != 0)
-		return (r->qsd == -1 ? -1 : 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	fcntl(sock, F_SETFD, 0);
-	fcntl(r->disk_fd, F_SETFD, 0);
-	execlp("qemu-storage-daemon", "qemu-storage-daemon", "--blockdev", node,
-	    "--export", export, (char *)NULL);
-	_exit(127);
-}
-
-static int
-qsd_open(struct run *r, struct err *e)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct timeval limit = { .tv_sec = 20 };
-	socklen_t len = sizeof(sun);
-	int l, s;
-
-	l = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* An address of the kernel's own choice: unix(7), autobind. */
-	if (l == -1 || s == -1 ||
-	    bind(l, (struct sockaddr *)&sun, sizeof(sa_family_t)) == -1 ||
-	    listen(l, 1) == -1 ||
-	    getsockname(l, (struct sockaddr *)&sun, &len) == -1 ||
-	    connect(s, (struct sockaddr *)&sun, len) == -1 ||
-	    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
-		-1 ||
-	    qsd_spawn(r, l) == -1)
-		return (err_errno(e, "qemu-storage-daemon"));
-	close(l);
-	close(r->disk_fd);
-	r->disk_fd = s; /* the only fd of the proxy */
-	return (0);
-}
-
-/* Somebody else's back end listens there. */
-static int
-socket_open(struct run *r, const char *path, struct err *e)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct timeval limit = { .tv_sec = 20 };
-	int s;
-
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
-	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (s == -1 ||
-	    setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ==
-		-1 ||
-	    connect(s, (struct sockaddr *)&sun, sizeof(sun)) == -1)
-		return (err_errno(e, "%s", path));
-	r->disk_fd = s;
-	r->dev.conf.nfds = 1;
-	return (0);
-}
-
-/*
- * "blk here", "rng there", "blk qsd", "blk killed", "blk at PATH", "fs at PATH":
- * a device in slot 2, served by this thread, by our vhost-user back end in
- * another one, by QEMU's, by processes that are killed, or by whoever listens on
- * a socket.
- */
-static int
-run_device(struct run *r, struct machine_conf *mc, struct err *e)
-{
-	const char *path, *what = ini_get(r->conf, "device", NULL);
-	const struct vio_ops *ops;
-
-	if (what == NULL)
-		return (0);
-	if (disk_fd(r, e) == -1)
-		return (-1);
-	ops = strncmp(what, "rng", 3) == 0 ? &vio_rng : &vio_blk;
-	r->page_conf = (struct devpage_conf){
-		.magic = DEVPAGE_MAGIC,
-		.kind = DEV_BLK,
-		.nqueues = ops == &vio_blk ? 4 : 1,
-		.serial = "flat guest",
-	};
-	r->dev.vio = ops;
-	r->dev.conf = (struct vio_conf){ &r->page_conf, &r->page, &r->disk_fd,
-		r->disk_fd != -1 };
-	if ((path = strstr(what, " at ")) != NULL) {
-		if (socket_open(r, path + 4, e) == -1)
-			return (-1);
-		r->dev.vio = strncmp(what, "fs", 2) == 0 ? &vio_proxy_fs
-							 : &vio_proxy_blk;
-	} else if (strstr(what, "there") != NULL) {
-		if ((r->back = calloc(1, sizeof(*r->back))) == NULL)
-			return (err_errno(e, "back end"));
-		backthread_open(
-		    r->back, ops, &r->page_conf, &r->disk_fd, r->disk_fd != -1);
-		r->dev.vio = &r->back->proxy;
-		r->dev.conf = r->back->vio;
-	} else if (strstr(what, "killed") != NULL) {
-		if (pool_open(r, e) == -1)
-			return (-1);
-		r->dev.vio = &vio_proxy_blk;
-		r->dev.conf = (struct vio_conf){ &r->page_conf, r->pool_page,
-			&r->pool_sock[0], 1 };
-		event_add(r->killer, &(struct timeval){ .tv_usec = 20000 });
-	} else if (strstr(what, "qsd") != NULL) {
-		if (qsd_open(r, e) == -1)
-			return (-1);
-		r->dev.vio = &vio_proxy_blk;
-	}
-	mc->devs = &r->dev;
-	mc->ndevs = 1;
-	return (0);
+	end(ctx, false, why);
 }
 
 static int
@@ -628,7 +408,11 @@ run_open(struct run *r, int kvm_fd, struct err *e)
 	};
 
 	conf.base = r->base;
-	if (open_images(r, e) == -1 || run_device(r, &conf, e) == -1 ||
+	r->dev.m = &r->m;
+	r->dev.failed = dev_failed;
+	r->dev.ctx = r;
+	if (open_images(r, e) == -1 ||
+	    guestdev_open(&r->dev, r->conf, r->base, &conf, e) == -1 ||
 	    machine_open(&r->m, &conf, e) == -1)
 		return (-1);
 	r->rss_kb = rss_anon_kb();
@@ -647,7 +431,6 @@ run_loop(struct run *r, int kvm_fd)
 	r->moved = evtimer_new(r->base, on_moved, r);
 	r->typed = event_new(r->base, -1, 0, on_typed, r);
 	r->keys = ini_num(r->conf, "keys", 0);
-	r->killer = evtimer_new(r->base, on_kill, r);
 	timeout = evtimer_new(r->base, on_timeout, r);
 	event_add(timeout,
 	    &(struct timeval){
@@ -657,16 +440,7 @@ run_loop(struct run *r, int kvm_fd)
 	else
 		event_base_loop(r->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	machine_close(r->m);
-	if (r->pool_page != NULL)
-		pool_close(r);
-	if (r->qsd > 0) {
-		kill(r->qsd, SIGTERM);
-		waitpid(r->qsd, NULL, 0);
-	}
-	if (r->back != NULL)
-		backthread_close(r->back);
-	free(r->back);
-	event_free(r->killer);
+	guestdev_close(&r->dev);
 	event_free(timeout);
 	event_free(r->asked);
 	event_free(r->moved);
