@@ -91,6 +91,8 @@ vm_died(int fd, short what, void *arg)
 	event_del(v->ev_pidfd);
 	event_del(v->ev_kill);
 	vmdev_end(v);
+	if (v->damaged)
+		record_end_uid(p, v->uid);
 	if (p->vmm.peer == NULL ||
 	    peer_send(p->vmm.peer, MSG_VM_REAPED, 0, NULL, &v->reaped,
 		sizeof(v->reaped)) == -1)
@@ -285,7 +287,7 @@ vm_clear_run(struct vment *v)
 	v->started_s = 0;
 	v->restarts = 0;
 	v->failed = v->powered_off = v->killed = v->stop_asked = false;
-	v->gone = v->dev_failed = false;
+	v->gone = v->dev_failed = v->damaged = false;
 	memset(v->token, 0, sizeof(v->token));
 	memset(&v->reaped, 0, sizeof(v->reaped));
 	vm_settle(v);

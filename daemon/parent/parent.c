@@ -327,6 +327,7 @@ parent_main(struct parent *p)
 	if (child_start(&p->vmm, &e) == -1 || parent_first_apply(p, &e) == -1 ||
 	    child_start(&p->control, &e) == -1)
 		parent_fail(p, &e);
+	record_leftovers(p);
 	host_notify("READY=1");
 	vm_start_enabled(p);
 	event_base_dispatch(p->base);

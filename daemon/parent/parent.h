@@ -104,6 +104,7 @@ struct vment {
 	bool stop_asked;
 	bool gone;       /* all but its device processes */
 	bool dev_failed; /* reason is a device's */
+	bool damaged;    /* taken back, but for what it has and does */
 	struct msg_reaped reaped;
 	struct vmdev *dev; /* ndevs: a disk has its index, shares follow */
 	unsigned ndevs;
@@ -145,6 +146,7 @@ struct parent {
 	uid_t uid; /* _vmd */
 	gid_t gid;
 	uint32_t next_id;
+	bool leftovers; /* there may be VMs that no row tells of */
 	struct vmhead vms;
 	TAILQ_HEAD(, loan) loans;
 	uint32_t next_loan;
@@ -280,13 +282,21 @@ void vm_settle(struct vment *);
 void vm_forget_waiter(struct parent *, uint32_t reqno);
 void vm_forget_waiters(struct parent *);
 
-/* link.c: rendezvous with running VM processes, and their records */
+/* link.c: rendezvous with running VM processes */
 int link_listen(struct vment *, int *fd, struct err *);
 int link_connect(struct vment *, enum role, int *fd, struct err *);
 void link_control(struct vment *); /* give control its link */
+
+/* record.c: what the next vmd has to know */
 int record_write(const struct vment *, struct err *);
 void record_remove(const struct vment *);
 void record_take_back(struct parent *);
+/* Name processes of VMs that could not be; once control is there. */
+void record_leftovers(struct parent *);
+/* The VM of a damaged record is dead: what is left of it follows. */
+void record_end_uid(struct parent *, uid_t);
+/* By a process that nobody knows. */
+bool record_uid_used(struct parent *, uid_t);
 /* 0 when there is no such process. */
 uint64_t pid_start_time(pid_t);
 /* The very process that started then, or -1. */

@@ -564,8 +564,14 @@ vmdev_event(struct vment *v, const struct msg_vm_event *ev)
 {
 	struct vmdev *d;
 
-	if (ev->dev >= v->ndevs)
+	if (ev->dev >= v->ndevs) {
+		if (v->damaged && ev->what == WHAT_DEV_LOST)
+			parent_event(v->p, v, true,
+			    "device %u has lost its process, and no other can "
+			    "take over: the record was damaged",
+			    ev->dev);
 		return;
+	}
 	d = &v->dev[ev->dev];
 	switch (ev->what) {
 	case WHAT_DEV_STUCK:

@@ -158,7 +158,7 @@ vmtab_uid(struct parent *p, uid_t *uid, struct err *e)
 		TAILQ_FOREACH(v, &p->vms, entry)
 			if (vm_runs(v) && v->uid == u)
 				break;
-		if (v == NULL) {
+		if (v == NULL && !record_uid_used(p, (uid_t)u)) {
 			*uid = u;
 			return (0);
 		}

@@ -51,14 +51,19 @@ has_read() {
 	[ "$(vmctl status -j "$1" | jq '.disks[0].reads')" -gt "$2" ]
 }
 
+# None of another test's, which has other uids.
 disks_of() {
-	pgrep -f "^vmd: vm/$1/blk" | wc -l
+	pgrep -f "^vmd: vm/$1/blk" | while read -r pid; do
+		uid=$(stat -c %u "/proc/$pid") &&
+		    [ "$uid" -ge 73000 ] && [ "$uid" -le 73999 ] && echo "$pid"
+	done | wc -l
 }
 
 start() {
 	image a b shared busy
 	full
 	{
+		echo 'user range 73000 - 73999' # no other vmd has these
 		busy busy "$T/busy.img"
 		busy full "$T/full/full.img"
 		busy late "$T/full/full.img" 3
@@ -211,10 +216,11 @@ stops_lost() {
 	vmctl start busy
 	wait_for 10 has_read busy 100
 	control=$(child_pid control)
+	old=$(disk_pid busy)
 	kill -KILL "$(vmd_pid)"
 	wait_for 10 not alive "$control"
 	mv "$T/busy.img" "$T/moved.img"
-	kill -KILL "$(pgrep -f '^vmd: vm/busy/blk0')"
+	kill -KILL "$old"
 	run_vmd
 	wait_for 5 vm_is busy paused
 	vmctl stop busy
@@ -230,7 +236,7 @@ disk_lines() {
 }
 
 kill_again() {
-	kill -KILL "$(pgrep -f '^vmd: vm/busy/blk0$')"
+	kill -KILL "$(disk_pid busy)"
 	sleep 0.2 # as one that dies, but not as soon as it starts
 	[ "$(disk_lines 'it dies again and again')" -gt 0 ]
 }
@@ -245,7 +251,7 @@ dies_again() {
 	wait_for 30 kill_again
 	told=$(disk_lines '')
 	for _ in 1 2 3; do
-		old=$(pgrep -f '^vmd: vm/busy/blk0$') || :
+		old=$(disk_pid busy)
 		kill -KILL "$old" || :
 		wait_for 5 new_disk_pid busy "$old"
 	done
@@ -301,6 +307,64 @@ changed() {
 	watch_more a 5
 }
 
+# Of "a", while no vmd runs, by sed: a record that is not as it was written.
+damage() {
+	control=$(child_pid control)
+	left=$(vm_pid a)
+	id=$(vm_id a)
+	kill -KILL "$(vmd_pid)"
+	wait_for 10 not alive "$control"
+	sed -i "$1" "$T/state/vm/$id.rec"
+	run_vmd
+}
+
+# All but where its process is: it runs on, and says what nobody knows.
+damaged() {
+	damage 's/^dev 1 .*/dev 1 x/'
+	vm_is "lost-$id" running
+	equal "$(vm_pid "lost-$id")" "$left"
+	vm_says "lost-$id" 'running: its record is damaged'
+	logged "lost-$id: taken back, process $left: its record is damaged"
+	watch_open lost "lost-$id"
+	watch_wait lost 5
+	# It has its disks.
+	refused a
+	grep 'in use by another' "$T/said"
+	# The same for another vmd.
+	control=$(child_pid control)
+	kill -KILL "$(vmd_pid)"
+	wait_for 10 not alive "$control"
+	run_vmd
+	vm_says "lost-$id" 'running: its record is damaged'
+	vmctl stop -w "lost-$id"
+	wait_for 5 not alive "$left"
+	not vmctl status "lost-$id"
+	[ ! -e "$T/state/vm/$id.rec" ]
+	wait_for 5 vmctl start a
+}
+
+# Where its process is: it runs on and is named, and nothing of it is another's.
+unknown() {
+	damage '1s/.*/vmd-record 999/'
+	vm_is a stopped
+	alive "$left"
+	logged "process $left of uid .* is of a vm whose record is damaged"
+	refused a
+	vmctl start writer
+	uid=$(stat -c %u "/proc/$(vm_pid writer)")
+	[ "$uid" != "$(stat -c %u "/proc/$left")" ]
+	vmctl stop -fw writer
+	kill -KILL "$left"
+	wait_for 5 vmctl start a
+	vmctl stop -fw a
+	control=$(child_pid control)
+	kill -KILL "$(vmd_pid)"
+	wait_for 10 not alive "$control"
+	run_vmd
+	[ ! -e "$T/state/vm/$id.damaged" ]
+	vmctl start a
+}
+
 # No process of a VM stays, and its images are free, when stop has said so.
 ended() {
 	vmctl stop -fw a
@@ -352,6 +416,7 @@ rights() {
 	chmod 644 "$T/shared.img"
 	ln -s roots.img "$T/link.img"
 	{
+		echo 'user range 73000 - 73999'
 		echo 'socket owner "0:61000"'
 		flat hers c 'owner 61001'
 	} | start_vmd
@@ -382,6 +447,8 @@ check 'a guest that stops, on a host that is full' stops_full
 check 'a guest that stops without its disk' stops_lost
 check 'they are taken back by the next vmd' taken_back
 check 'an image that is another file now' changed
+check 'a record that is damaged' damaged
+check 'one that is of no use at all' unknown
 check 'they end with their VM' ended
 check 'T66 the rights of who asks' rights
 finish

@@ -430,7 +430,7 @@ lib_clean_up() {
 		pkill -KILL -s "$lib_session"
 	done <"$T/sessions"
 	# Guests outlive their vmd.
-	for lib_record in "$T"/state/vm/*.rec; do
+	for lib_record in "$T"/state/vm/*.rec "$T"/state/vm/*.damaged; do
 		[ ! -e "$lib_record" ] ||
 		    kill -KILL "$(sed -n 's/^pid //p' "$lib_record")"
 	done

@@ -780,29 +780,45 @@ record(struct vment *v, char *buf, size_t size)
 	return (n > 0 ? (size_t)n : 0);
 }
 
-/* Whatever it says, only that very process is taken for the VM's. */
-static unsigned
+enum taken { GONE, WHOLE, DAMAGED, KEPT };
+
+/*
+ * What becomes of a record: only that very process is taken for the VM's, and
+ * what is not as it was written is not believed.
+ */
+static enum taken
 take_back(const char *buf, size_t len, pid_t pid)
 {
+	enum taken what = GONE;
 	struct vment *v;
-	unsigned n = 0;
 	int fd;
 
 	fd = openat(p.state_fd, "1.rec",
 	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	CHECK_EQ(write(fd, buf, len), (ssize_t)len);
 	close(fd);
+	p.leftovers = false;
 	record_take_back(&p);
-	while ((v = TAILQ_FIRST(&p.vms)) != NULL) {
+	if ((v = TAILQ_FIRST(&p.vms)) != NULL) {
+		CHECK(TAILQ_NEXT(v, entry) == NULL);
 		CHECK_EQ(v->pid, pid);
-		CHECK(v->id != 0);
-		CHECK(vm_name_ok(v->conf.name));
-		CHECK(v->ndevs == v->conf.ndisks && v->asked_disks <= v->ndevs);
+		CHECK_EQ(v->id, 1);
+		what = v->damaged ? DAMAGED : WHOLE;
+		CHECK_STR(v->conf.name, v->damaged ? "lost-1" : "web");
+		CHECK_EQ(v->ndevs, v->damaged ? 0 : 1);
+		CHECK_EQ(v->asked_disks, v->ndevs);
+		CHECK_EQ(v->reason[0] != '\0', v->damaged);
+		/* It is the next vmd's, too. */
+		CHECK_EQ(faccessat(p.state_fd, "1.rec", F_OK, 0), 0);
 		drop(v);
-		n++;
+	}
+	CHECK_EQ(p.leftovers, unlinkat(p.state_fd, "1.damaged", 0) == 0);
+	if (p.leftovers) {
+		CHECK_EQ(what, GONE);
+		what = KEPT;
 	}
 	unlinkat(p.state_fd, "1.rec", 0);
-	return (n);
+	return (what);
 }
 
 static void
@@ -841,7 +857,8 @@ test_records(void)
 	static const uint8_t flips[] = { 0x01, 0x10, 0x80, 0xff };
 	char buf[4096] = "", bad[4096], buf2[4096] = "";
 	struct vment *v;
-	size_t i, k, len, len2;
+	size_t i, k, len, len2, head;
+	enum taken what;
 	struct err none;
 	pid_t pid, dev, late;
 	int status = 0;
@@ -885,26 +902,75 @@ test_records(void)
 	drop(v);
 	CHECK(len > 200);
 	CHECK(strstr(buf, "asker 1 7 0 2 8 9\n--\n") != NULL);
-	CHECK_EQ(take_back(buf, len, pid), 1);
+	CHECK_EQ(take_back(buf, len, pid), WHOLE);
+	head = (size_t)(strstr(buf, "\ndev ") - buf);
 	for (i = 0; i < len; i++) {
 		for (k = 0; k < sizeof(flips); k++) {
 			memcpy(bad, buf, len);
 			bad[i] = (char)(bad[i] ^ flips[k]);
-			take_back(bad, len, pid);
+			what = take_back(bad, len, pid);
+			CHECK(what == DAMAGED || (i < head && what == KEPT));
 		}
-		if (i < len - 2) /* less than its last bracket and newline */
-			CHECK_EQ(take_back(buf, i, pid), 0);
+		CHECK_EQ(take_back(buf, i, pid), i < head ? KEPT : DAMAGED);
 	}
+	/* Of what nobody was sure to know nothing was ended. */
+	CHECK_EQ(waitpid(dev, NULL, WNOHANG), 0);
 	kill(pid, SIGKILL);
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
-	CHECK_EQ(take_back(buf, len, pid), 0); /* its number is nobody's */
+	/* Its number is nobody's. */
+	CHECK_EQ(take_back(buf, len, pid), GONE);
 	/* What served it may hold its image, and its uid, for ever. */
-	CHECK_EQ(take_back(buf2, len2, pid), 0);
+	CHECK_EQ(take_back(buf2, len2, pid), GONE);
 	kill(late, SIGTERM); /* too late, if all is well */
 	CHECK_EQ(waitpid(late, &status, 0), late);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	kill(dev, SIGKILL);
 	CHECK_EQ(waitpid(dev, NULL, 0), dev);
+	log_setsink(NULL, NULL);
+	teardown();
+}
+
+/* A VM that cannot be taken back is named, and its uid is no other VM's. */
+static void
+test_leftovers(void)
+{
+	const struct msg_event *ev;
+	struct wire_msg m;
+	struct err e;
+	uid_t uid;
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		tap_skip("needs root to make a process of another uid");
+		return;
+	}
+	setup();
+	log_setsink(quiet, NULL);
+	p.conf->uid_first = 60000;
+	p.conf->uid_last = 60001;
+	pid = other_process();
+	put("1.rec", "vmd-record 9\nsomething else\n", 0600, 0);
+	record_take_back(&p);
+	CHECK(TAILQ_EMPTY(&p.vms));
+	CHECK_EQ(p.next_id, 1); /* and its id is not another's */
+	record_leftovers(&p);
+	turn();
+	REQUIRE(wire_expect(&control, MSG_EVENT, &m));
+	ev = (const void *)m.raw;
+	CHECK(strstr(ev->text, "record is damaged") != NULL);
+	CHECK_EQ(vmtab_uid(&p, &uid, &e), 0);
+	CHECK_EQ(uid, 60001);
+	CHECK_EQ(faccessat(p.state_fd, "1.damaged", F_OK, 0), 0);
+	/* The next vmd says so again, until it has ended. */
+	p.leftovers = false;
+	record_take_back(&p);
+	CHECK(p.leftovers);
+	kill(pid, SIGKILL);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	record_leftovers(&p);
+	CHECK_EQ(vmtab_uid(&p, &uid, &e), 0);
+	CHECK_EQ(uid, 60000);
+	CHECK_EQ(faccessat(p.state_fd, "1.damaged", F_OK, 0), -1);
 	log_setsink(NULL, NULL);
 	teardown();
 }
@@ -927,6 +993,7 @@ static const struct tap_case cases[] = {
 	{ "F1 parent: a process that dies again and again", test_dies_again },
 	{ "parent: a process of no device", test_no_device },
 	{ "C8 parent: damaged records", test_records },
+	{ "C8 parent: vms that cannot be taken back", test_leftovers },
 };
 
 TAP_MAIN(cases)
