@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/str.h"
 
@@ -86,20 +86,11 @@ put_text(int prio, const char *text)
 	put_line(prio, line, n);
 }
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec);
-}
-
 /* Is there room for one more line in this window?  It is taken.  mtx held. */
 static bool
 guest_slot(void)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 
 	if (guest.used == GUEST_LINES &&
 	    now - guest.at_ns[guest.next] < GUEST_WINDOW_NS)

@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <event2/event.h>
 
+#include "shared/clock.h"
 #include "shared/fd.h"
 #include "shared/imsg.h"
 #include "shared/log.h"
@@ -428,27 +428,18 @@ peer_ctx(const struct peer *p)
 	return (p->conf.ctx);
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
-}
-
 int
 peer_flush(struct peer *p, int limit_ms)
 {
 	struct pollfd pfd = { .fd = p->fd, .events = POLLOUT };
-	int64_t left, end = now_ms() + limit_ms;
+	int64_t left, end = clock_now_ms() + limit_ms;
 
 	while (!p->dead && !p->deaf) {
 		if (imsgbuf_write(&p->ibuf) == -1)
 			return (-1);
 		if (imsgbuf_queuelen(&p->ibuf) == 0)
 			return (0);
-		if ((left = end - now_ms()) <= 0)
+		if ((left = end - clock_now_ms()) <= 0)
 			break;
 		if (poll(&pfd, 1, (int)left) == -1 && errno != EINTR)
 			return (-1);

@@ -12,6 +12,7 @@
 #include "tui/link.h"
 #include "tui/loop.h"
 #include "tui/term/keydec.h"
+#include "shared/clock.h"
 
 #define FRAME_MS 33
 #define KEY_FRAME_MS 16 /* while somebody types */
@@ -46,15 +47,6 @@ struct loop {
 	int64_t frame_ms; /* what the last one took */
 };
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
-}
-
 static void
 add_ms(struct event *ev, int64_t ms)
 {
@@ -83,7 +75,7 @@ set_clock(struct model *m)
 static void
 want_frame(struct loop *l)
 {
-	int64_t now = now_ms(), since = now - l->last_frame_ms, gap;
+	int64_t now = clock_now_ms(), since = now - l->last_frame_ms, gap;
 	bool key = l->last_key_ms > l->last_frame_ms;
 
 	if (l->app.quit)
@@ -111,10 +103,10 @@ on_frame(evutil_socket_t fd, short what, void *arg)
 	if (!l->app.dirty)
 		return;
 	l->app.dirty = false;
-	l->last_frame_ms = now_ms();
+	l->last_frame_ms = clock_now_ms();
 	app_draw(&l->app, &l->canvas);
 	screen_show(l->screen, &l->canvas);
-	l->frame_ms = now_ms() - l->last_frame_ms;
+	l->frame_ms = clock_now_ms() - l->last_frame_ms;
 }
 
 static void
@@ -157,9 +149,9 @@ on_stdin(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	event_del(l->ev[EV_ESC]);
-	l->last_key_ms = now_ms();
+	l->last_key_ms = clock_now_ms();
 	if (n > 0)
-		keydec_feed(&l->keys, buf, (size_t)n, now_ms(), &sink);
+		keydec_feed(&l->keys, buf, (size_t)n, clock_now_ms(), &sink);
 	if (keydec_waits(&l->keys))
 		add_ms(l->ev[EV_ESC], ESC_MS);
 	l->framing = false; /* it may come sooner now */
@@ -220,7 +212,7 @@ static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *l = arg;
-	bool fresh = now_ms() - l->last_frame_ms < IDLE_FRAME_MS;
+	bool fresh = clock_now_ms() - l->last_frame_ms < IDLE_FRAME_MS;
 
 	(void)fd;
 	(void)what;

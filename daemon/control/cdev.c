@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "daemon/control/control.h"
+#include "shared/clock.h"
 #include "shared/devpage.h"
 
 int
@@ -82,15 +82,13 @@ static void
 cdev_figures(const struct cvm *v, unsigned i, struct msg_dev_figures *m)
 {
 	const struct devpage *p = v->cons->dev[i];
-	struct timespec now;
 	unsigned k;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	memset(m, 0, sizeof(*m));
 	m->id = v->row.id;
 	m->index = i;
 	m->kind = v->dev[i]->kind;
-	m->now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	m->now_ns = clock_now_ns();
 	m->reads = figure(&p->reads);
 	m->writes = figure(&p->writes);
 	m->flushes = figure(&p->flushes);

@@ -10,10 +10,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/proc/proc.h"
+#include "shared/clock.h"
 #include "shared/devpage.h"
 #include "shared/imsg.h"
 #include "shared/log.h"
@@ -42,15 +42,6 @@ proc_daemon_user(uid_t *uid, gid_t *gid, struct err *e)
 	*uid = pw->pw_uid;
 	*gid = pw->pw_gid;
 	return (0);
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec);
 }
 
 /*
@@ -174,7 +165,7 @@ proc_child_main(int argc, char **argv)
 	struct child_args a = { .start.link_fd = -1, .start.listen_fd = -1 };
 	struct err e;
 
-	a.start.entered_ns = now_ns();
+	a.start.entered_ns = clock_now_ns();
 	parse_args(argc, argv, &a);
 	set_title(argc, argv, a.start.title);
 	log_init(a.start.title, 1, a.start.verbose);
@@ -186,6 +177,6 @@ proc_child_main(int argc, char **argv)
 	if (sandbox_enter(a.desc->sandbox, a.uid, a.gid,
 		PROC_LINK_FD + a.desc->nfds, &e) == -1)
 		start_failed(a.desc, &e);
-	a.start.sandboxed_ns = now_ns();
+	a.start.sandboxed_ns = clock_now_ns();
 	exit(a.desc->run(&a.start));
 }

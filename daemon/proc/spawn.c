@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,10 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/proc/proc.h"
+#include "shared/clock.h"
 #include "shared/fd.h"
 
 #define NFDS PROC_FDS_MAX
@@ -75,16 +76,6 @@ plan_arg(struct plan *p, const char *fmt, ...)
 	p->argc++;
 }
 
-static unsigned long long
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((unsigned long long)ts.tv_sec * 1000000000 +
-	    (unsigned long long)ts.tv_nsec);
-}
-
 /*
  * What the sanitizers were told goes to the children, and nothing else.  In an
  * empty root no report can go to a file.  Nor can leaks be looked for: that
@@ -129,7 +120,7 @@ plan_make(struct plan *p, const struct proc_desc *desc,
 	plan_arg(p, "-g");
 	plan_arg(p, "%u", (unsigned)conf->gid);
 	plan_arg(p, "-s");
-	plan_arg(p, "%llu", now_ns());
+	plan_arg(p, "%" PRIu64, clock_now_ns());
 	if (conf->verbose)
 		plan_arg(p, "-v");
 	plan_env(p);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "daemon/vhu/back_int.h"
+#include "shared/clock.h"
 #include "shared/devpage.h"
 #include "shared/fd.h"
 
@@ -48,15 +49,6 @@ bq_ring(int fd, uint64_t n)
 	struct iovec iov = { &n, sizeof(n) };
 
 	return (pwritev2(fd, &iov, 1, -1, 0) == sizeof(n) ? 0 : -1);
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec);
 }
 
 void
@@ -118,7 +110,7 @@ static uint64_t
 on_now_ns(struct vio *v)
 {
 	(void)v;
-	return (now_ns());
+	return (clock_now_ns());
 }
 
 /* Of devices with one queue: its thread keeps time. */
@@ -174,7 +166,8 @@ kick_poll(struct backq *q, uint64_t until_ns)
 		.aio_lio_opcode = IOCB_CMD_POLL,
 		.aio_buf = POLLIN,
 	}, *list = &cb;
-	uint64_t now = now_ns(), left = until_ns > now ? until_ns - now : 0;
+	uint64_t now = clock_now_ns(),
+		 left = until_ns > now ? until_ns - now : 0;
 	struct timespec ts = { (time_t)(left / NS), (long)(left % NS) };
 	struct io_event ev;
 	long n;
@@ -237,7 +230,7 @@ kick_try(struct backq *q)
 	/* One that is under way answers for the next kick. */
 	if ((until_ns != NEVER || q->armed) &&
 	    (r = kick_poll(q, until_ns)) != 1) {
-		if (r == 0 && until_ns <= now_ns())
+		if (r == 0 && until_ns <= clock_now_ns())
 			timer_run(q);
 		return (r);
 	}

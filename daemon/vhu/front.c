@@ -8,6 +8,7 @@
 
 #include "daemon/vhu/front.h"
 #include "daemon/vhu/wire.h"
+#include "shared/clock.h"
 #include "shared/fd.h"
 
 #ifndef FRONT_SEND /* the fuzzer is a back end without a socket */
@@ -18,16 +19,7 @@
 #define TOGETHER_S 10
 
 #ifndef FRONT_NOW_S /* a test has a clock of its own */
-#define FRONT_NOW_S front_now_s
-
-static time_t
-front_now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
+#define FRONT_NOW_S clock_now_s
 #endif
 
 #define WANTED                                                                 \

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/vhu/wire.h"
+#include "shared/clock.h"
 #include "shared/fd.h"
 
 #define HEAD_BYTES 12
@@ -229,16 +230,7 @@ recv_failed(ssize_t n, struct err *e)
 }
 
 #ifndef WIRE_NOW_S /* a test has a clock of its own */
-#define WIRE_NOW_S now_s
-
-static time_t
-now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
+#define WIRE_NOW_S clock_now_s
 #endif
 
 /*

@@ -20,6 +20,7 @@
 
 #include "daemon/proc/link.h"
 #include "daemon/proc/proc.h"
+#include "shared/clock.h"
 #include "shared/log.h"
 #include "shared/peer.h"
 #include "shared/str.h"
@@ -108,11 +109,10 @@ static void
 guest_said(struct guest *g)
 {
 	struct timeval rest = { .tv_sec = 1 };
-	struct timespec now;
+	time_t now = clock_now_s();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec != g->second) {
-		g->second = now.tv_sec;
+	if (now != g->second) {
+		g->second = now;
 		g->said = 0;
 	}
 	if (++g->said < GUEST_SAYS || g->reaped)

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "regress/lib/blkguest.h"
 #include "regress/lib/faultsys.h"
 #include "regress/lib/tap.h"
+#include "shared/clock.h"
 
 #define RING_STRIDE 0x4000
 #define AVAIL 0x1000
@@ -47,11 +47,8 @@ on_stuck(struct vio *v, struct vq *q, const struct err *e)
 static uint64_t
 on_now_ns(struct vio *v)
 {
-	struct timespec ts;
-
 	(void)v;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
+	return (clock_now_ns());
 }
 
 static const struct vio_carrier carrier = {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "regress/lib/fakevmd.h"
+#include "shared/clock.h"
 #include "shared/peer.h"
 
 #define CONSOLE_BYTES (1 << 20)
@@ -196,18 +197,16 @@ on_tick(int fd, short what, void *arg)
 {
 	struct client *cl = arg;
 	struct fake_guest *g;
-	struct timespec ts;
+	uint64_t now = clock_now_ns();
 	int i, k;
 
 	(void)fd;
 	(void)what;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	for (i = 0; i < conf.nguests; i++) {
 		g = guests[i];
 		if (g->row.state != VM_RUNNING)
 			continue;
-		g->fig.now_ns =
-		    (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+		g->fig.now_ns = now;
 		g->fig.run_ns += (uint64_t)(rand() % 900) * 1000000u;
 		for (k = 0; k < 5; k++)
 			g->fig.exits[k] += (uint64_t)(rand() % 2000);

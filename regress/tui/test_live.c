@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "regress/lib/fakevmd.h"
@@ -23,6 +22,7 @@
 #include "tui/draw/canvas.h"
 #include "tui/draw/grid_dump.h"
 #include "tui/term/vt.h"
+#include "shared/clock.h"
 
 #define LIMIT_MS 20000
 #define MARK "the end of what it printed"
@@ -111,15 +111,6 @@ screen(void)
 	return (text);
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
-}
-
 /* What it has written, kept and shown; false: it has ended. */
 static bool
 take(int timeout_ms)
@@ -145,9 +136,9 @@ take(int timeout_ms)
 static bool
 wait_for(const char *text)
 {
-	int64_t end = now_ms() + LIMIT_MS;
+	int64_t end = clock_now_ms() + LIMIT_MS;
 
-	while (now_ms() < end) {
+	while (clock_now_ms() < end) {
 		if (strstr(screen(), text) != NULL)
 			return (true);
 		if (!take(200))
@@ -168,11 +159,11 @@ type(const char *keys)
 static void
 end_vmtop(void)
 {
-	int64_t end = now_ms() + LIMIT_MS;
+	int64_t end = clock_now_ms() + LIMIT_MS;
 
-	while (take(100) && now_ms() < end)
+	while (take(100) && clock_now_ms() < end)
 		;
-	if (now_ms() >= end)
+	if (clock_now_ms() >= end)
 		kill(vmtop_pid, SIGKILL);
 	waitpid(vmtop_pid, &status, 0);
 	close(tty);

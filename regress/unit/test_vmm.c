@@ -5,12 +5,12 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/proc/proc.h"
 #include "regress/lib/tap.h"
 #include "regress/lib/wire.h"
+#include "shared/clock.h"
 #include "shared/str.h"
 
 #define FLOOD 600 /* more than vmm takes in two seconds */
@@ -110,15 +110,6 @@ test_lies(void)
 	teardown();
 }
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
-}
-
 /* S5: one that talks without end is heard in full, but not at its own speed. */
 static void
 test_flood(void)
@@ -131,7 +122,7 @@ test_flood(void)
 
 	setup();
 	vm_new(&vm, 7);
-	start = now_ms();
+	start = clock_now_ms();
 	if ((pid = fork()) == 0) {
 		for (i = 0; i < FLOOD; i++)
 			say(&vm, 7, WHAT_STATE, i);
@@ -141,7 +132,7 @@ test_flood(void)
 		REQUIRE(heard(&ev));
 		REQUIRE(ev.restarts == i);
 	}
-	CHECK_MSG(now_ms() - start >= 1000, "all at once");
+	CHECK_MSG(clock_now_ms() - start >= 1000, "all at once");
 	waitpid(pid, NULL, 0);
 	wire_close(&vm);
 	teardown();
