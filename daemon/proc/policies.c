@@ -297,6 +297,7 @@ const struct sandbox_call filter_sanitizer[] = {
 	CALL(rt_sigaction, "the end"),
 	CALL(tgkill, "the end"),
 	CALL(set_robust_list, "threads"),
+	CALL(rseq, "threads that begin late"),
 	CALL(prctl, "names of threads"),
 	CALL(getrlimit, "stack sizes"),
 	CALL(prlimit64, "stack sizes"),

@@ -174,7 +174,8 @@ killed(void)
 		ff_kick(&f, 0);
 		spin(rnd(60000));
 		status = ff_reap(&f, SIGKILL);
-		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		CHECK_MSG(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+		    "round %u: wait status 0x%x", n, (unsigned)status);
 		while (ff_used(&f, 0, &id, &len))
 			taken(id);
 		spawn();
