@@ -53,10 +53,12 @@ static int
 proxy_fds_open(struct vio *v, struct err *e)
 {
 	struct vio_proxy *x = v->state;
+	bool nonblock = v->ops->proxy->polls;
 	unsigned i;
 
 	for (i = 0; i < v->nqueues; i++) {
-		x->kick_fd[i] = eventfd(0, EFD_CLOEXEC);
+		x->kick_fd[i] =
+		    eventfd(0, EFD_CLOEXEC | (nonblock ? EFD_NONBLOCK : 0));
 		x->call_fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (x->kick_fd[i] == -1 || x->call_fd[i] == -1)
 			return (err_errno(e, "eventfd"));
@@ -134,19 +136,33 @@ proxy_close(struct vio *v)
 	x->log = NULL;
 }
 
-/* Where there is no ioeventfd.  vCPU thread. */
+/*
+ * Where there is no ioeventfd.  vCPU thread, or main thread, with the device's
+ * lock, which whoever stands here would keep from all others.
+ *
+ * A process that its guest has taken over can fill the eventfd, and there is no
+ * write that does not block for this once.  So the file itself does not, at
+ * least for this moment: a process that waits in read(2) goes on waiting, one
+ * that comes now is told EAGAIN and asks again; and the filters of our device
+ * processes and of virtiofsd let none make it block.  KVM, which rings else,
+ * never waits.  Full it is as good as rung: who does not read hangs, and is
+ * named by vio_proxy_look().
+ */
 static void
 proxy_kick(struct vio *v, struct vq *q)
 {
 	struct vio_proxy *x = v->state;
+	int fd = x->kick_fd[q - v->vq];
+	bool polls = v->ops->proxy->polls;
 	uint64_t one = 1;
+	ssize_t n;
 
-	/*
-	 * It blocks, since the device waits in read(2); full it is only if the
-	 * device fills it.  Then its guest stands, and has to be killed.
-	 */
-	if (write(x->kick_fd[q - v->vq], &one, sizeof(one)) == -1)
+	if (!polls && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == -1)
 		return;
+	n = write(fd, &one, sizeof(one));
+	if (!polls)
+		(void)fcntl(fd, F_SETFL, O_RDWR);
+	(void)n;
 }
 
 /* ---- What its carrier does with it ------------------------------------------ */
@@ -492,6 +508,7 @@ static const struct vio_proxy_kind kind_blk = {
 
 static const struct vio_proxy_kind kind_fs = {
 	.kind = DEV_FS,
+	.polls = true,
 	.own_cfg = true,
 	.settle = fs_settle,
 };

@@ -17,6 +17,7 @@ struct vio_proxy_kind {
 	uint32_t kind;     /* enum dev_kind */
 	uint64_t features; /* of the device's own bits: those that may pass */
 	bool own_cfg;      /* it may know nothing of its configuration */
+	bool polls; /* its kicks need not block: it does not wait there */
 	/* Settle v->cfg and v->nqueues by what it said.  -1: nonsense. */
 	int (*settle)(struct vio *, const struct devpage_conf *, struct err *);
 };

@@ -19,6 +19,9 @@
 int share_serve(const struct msg_launch *, int listen_fd, int dir_fd,
     pid_t *pid, struct err *);
 
+/* On this process, beside launch's: what virtiofsd must not do.  For ever. */
+int share_filter(struct err *);
+
 /* What there is of it on this host: its path; NULL with words. */
 const char *share_program(struct err *);
 

@@ -152,9 +152,13 @@ child_caps(struct err *e)
  * A guest makes no program that runs with its owner's rights when another user
  * of the host starts it.  openat2(2) has its mode where no filter sees it; who
  * is told that there is none uses openat(2).
+ *
+ * Nor does it make a file block: kicks and calls are the vm process's as well,
+ * which would wait for it in read(2) and write(2).  The other way to do that,
+ * FIONBIO, is an ioctl, which launch's filter has not.
  */
-static int
-child_filter(struct err *e)
+int
+share_filter(struct err *e)
 {
 	static const struct {
 		int nr;
@@ -168,6 +172,10 @@ child_filter(struct err *e)
 		{ SCMP_SYS(mknodat), 2 },
 	};
 	static const unsigned long bits[] = { S_ISUID, S_ISGID };
+	static const struct scmp_arg_cmp blocks[] = {
+		SCMP_CMP(1, SCMP_CMP_EQ, F_SETFL),
+		SCMP_CMP(2, SCMP_CMP_MASKED_EQ, O_NONBLOCK, 0),
+	};
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
 	struct scmp_arg_cmp cmp;
 	size_t i, b;
@@ -185,6 +193,9 @@ child_filter(struct err *e)
 	if (rc == 0)
 		rc = seccomp_rule_add_array(
 		    f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0, NULL);
+	if (rc == 0)
+		rc = seccomp_rule_add_array(
+		    f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 2, blocks);
 	if (rc == 0)
 		rc = seccomp_load(f);
 	seccomp_release(f);
@@ -225,7 +236,7 @@ child(const struct job *j)
 	if (setsid() == -1)
 		err_errno(&e, "setsid");
 	else if (child_mounts(j, &e) == 0 && child_user(j, &e) == 0 &&
-	    child_caps(&e) == 0 && child_filter(&e) == 0)
+	    child_caps(&e) == 0 && share_filter(&e) == 0)
 		child_exec(j, &e);
 	(void)send(j->sync_fd, &e, sizeof(e), MSG_NOSIGNAL);
 	_exit(1);

@@ -18,6 +18,7 @@
 #include "daemon/proc/sandbox.h"
 
 static const unsigned long sol_socket[] = { SOL_SOCKET, 0 };
+static const unsigned long setfl[] = { F_SETFL, 0 };
 static const unsigned long dupfd[] = { F_DUPFD_CLOEXEC, F_GETFL, F_SETFL, 0 };
 static const unsigned long advice[] = { MADV_REMOVE, MADV_DONTNEED, 0 };
 static const unsigned long map_rw[] = { PROT_READ | PROT_WRITE, 0 };
@@ -35,7 +36,8 @@ static const struct sandbox_call vm_calls[] = {
 	{ CALL(getsockopt), .why = "SO_PEERCRED of who comes",
 	    .values = sol_socket, .arg = 1 },
 	{ CALL(close), .why = "links" },
-	{ CALL(fcntl), .why = "copies of the pages' fds; O_NONBLOCK of links",
+	{ CALL(fcntl),
+	    .why = "copies of the pages' fds; O_NONBLOCK of links, kicks",
 	    .values = dupfd, .arg = 1 },
 	{ CALL(ioctl), .why = "interrupt lines, pause, reset",
 	    .values = hv_kvm_main_ioctls, .arg = 1 },
@@ -62,6 +64,8 @@ static const struct sandbox_call vcpu_calls[] = {
 	{ CALL(ioctl), .why = "KVM_RUN, interrupts",
 	    .values = hv_kvm_vcpu_ioctls, .arg = 1 },
 	{ CALL(write), .why = "eventfds: wake the main thread, ring the bell" },
+	{ CALL(fcntl), .why = "O_NONBLOCK of a kick, while it is written",
+	    .values = setfl, .arg = 1 },
 	{ CALL(futex), .why = "locks of devices and buses, parking" },
 	{ CALL(rt_sigreturn), .why = "after a kick" },
 	{ CALL(getrandom), .why = "rng" },

@@ -331,6 +331,79 @@ words(void)
 	fakeback_close(&b);
 }
 
+static int
+flags_of(int fd)
+{
+	return (fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
+}
+
+/* As a process does that its guest has taken over: the next write blocks. */
+static void
+fill(int efd)
+{
+	uint64_t n, full = UINT64_MAX - 1;
+	int flags = flags_of(efd);
+
+	CHECK_EQ(fcntl(efd, F_SETFL, flags | O_NONBLOCK), 0);
+	if (read(efd, &n, sizeof(n)) == -1)
+		CHECK_EQ(errno, EAGAIN);
+	CHECK_EQ(write(efd, &full, sizeof(full)), sizeof(full));
+	CHECK_EQ(write(efd, &full, sizeof(full)), -1);
+	CHECK_EQ(fcntl(efd, F_SETFL, flags), 0);
+}
+
+/* Kicked, held, let go on and replaced: nobody here waits; it is named. */
+static void
+filled(const struct vio_ops *ops, int flags)
+{
+	const struct vio_proxy *x;
+	struct err e;
+	unsigned i;
+
+	fakeback_init(&b);
+	REQUIRE(up(ops, &e));
+	fg_up(&g, VIO_F_VERSION_1, 64);
+	fakemach_run(&g.f, 4000000000ull); /* idle: no doorbell */
+	x = vio()->state;
+	for (i = 0; i < vio()->nqueues; i++)
+		fill(x->kick_fd[i]);
+	alarm(10);
+	fg_avail(&g, 0, 0);
+	fg_kick(&g, 0);
+	fakemach_run(&g.f, 0);
+	fakemach_run(&g.f, 5000000000ull);
+	CHECK_EQ(g.f.dev_events[MACH_DEV_HUNG], 1);
+	dev_quiesce(g.dev);
+	dev_resume(g.dev);
+	CHECK(vio_proxy_there(vio()));
+	shutdown(b.end, SHUT_RDWR);
+	while (g.f.dev_events[MACH_DEV_LOST] == 0)
+		fakemach_poll(&g.f, 1000);
+	fakeback_close(&b);
+	fakeback_init(&b);
+	fakeback_open(&b);
+	fill(x->kick_fd[0]);
+	CHECK_EQ(virtio_pci_replace(g.dev, &b.sock, &e), 0);
+	CHECK_EQ(b.enabled[0], 1);
+	fill(x->call_fd[0]);
+	fill(x->err_fd);
+	fg_out(&g, FG_STATUS, 0);
+	fg_out(&g, FG_STATUS, 0); /* there is nothing more to take */
+	alarm(0);
+	CHECK_EQ(flags_of(x->kick_fd[0]), flags);
+	CHECK_EQ(flags_of(x->call_fd[0]), O_RDWR | O_NONBLOCK);
+	CHECK_EQ(flags_of(x->err_fd), O_RDWR | O_NONBLOCK);
+	fg_close(&g);
+	fakeback_close(&b);
+}
+
+static void
+full(void)
+{
+	filled(&vio_proxy_blk, O_RDWR);
+	filled(&vio_proxy_fs, O_RDWR | O_NONBLOCK);
+}
+
 static const struct tap_case cases[] = {
 	{ "front: a disk, from handshake to reset", handshake },
 	{ "front: a back end that can do little", plain },
@@ -340,5 +413,6 @@ static const struct tap_case cases[] = {
 	{ "front: wrong answers later", wrong_answers },
 	{ "front: replaced by one that is less", worse },
 	{ "front: last words", words },
+	{ "front: eventfds that the other process fills", full },
 };
 TAP_MAIN(cases)

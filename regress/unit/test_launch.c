@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -127,8 +128,42 @@ test_hostile(void)
 	refused(MSG_NTYPES, 0, false);
 }
 
+/* 0: done; else errno. */
+static int
+set_flags(int fd, int flags)
+{
+	return (fcntl(fd, F_SETFL, flags) == 0 ? 0 : errno);
+}
+
+/* Eventfds of a VM that virtiofsd has as well: it cannot make them block. */
+static void
+test_blocks(void)
+{
+	int efd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), status;
+	struct err e;
+	pid_t pid;
+
+	if ((pid = fork()) == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+		    share_filter(&e) == -1)
+			_exit(1);
+		if (set_flags(efd, O_RDWR) != EPERM ||
+		    set_flags(efd, O_RDWR | O_APPEND) != EPERM)
+			_exit(2);
+		if (set_flags(efd, O_RDWR | O_NONBLOCK) != 0 ||
+		    !(fcntl(efd, F_GETFL) & O_NONBLOCK))
+			_exit(3);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	CHECK_EQ(WEXITSTATUS(status), 0);
+	close(efd);
+}
+
 static const struct tap_case cases[] = {
 	{ "orders in another order", test_orders },
 	{ "no orders at all", test_hostile },
+	{ "what virtiofsd must not do to its VM", test_blocks },
 };
 TAP_MAIN(cases)
