@@ -165,7 +165,7 @@ $(FUZZ): $(B)/%: $(B)/%.o $(B)/libregress.a $(LIBS)
 	$(CC) $(ALLLD) -fsanitize=fuzzer $(INSTR) -o $@ $^ $(LIBS_all)
 fuzzers-here: $(FUZZ)
 # Ways through the harness are not what is looked for.
-$(B)/regress/lib/%.o: override INSTR := $(subst fuzzer-no-link$(comma),,$(INSTR))
+$(B)/regress/lib/%.o: ALLCF := $(subst fuzzer-no-link$(comma),,$(ALLCF))
 
 # A fuzzer has to be fast, and each check of a pointer is a comparison that it
 # looks at: those three are done where the corpora are replayed for coverage

@@ -16,10 +16,16 @@
 /* Where a file system takes direct I/O and does not say how: pages. */
 #define ALIGN_SURE 4096u
 
+static bool
+is_pow2(uint64_t v, uint32_t min, uint32_t max)
+{
+	return (v >= min && v <= max && (v & (v - 1)) == 0);
+}
+
 static uint32_t
 pow2_within(uint64_t v, uint32_t min, uint32_t max)
 {
-	return (v < min || v > max || (v & (v - 1)) != 0 ? min : (uint32_t)v);
+	return (is_pow2(v, min, max) ? (uint32_t)v : min);
 }
 
 static int
@@ -75,8 +81,8 @@ look_direct(struct disk *d, const struct statx *st)
 		r->mem_align = st->stx_dio_mem_align;
 		r->off_align = st->stx_dio_offset_align;
 	}
-	if (r->mem_align == 0 || r->mem_align > ALIGN_SURE ||
-	    r->off_align == 0 || r->off_align > BLOCK_MAX ||
+	if (!is_pow2(r->mem_align, 1, ALIGN_SURE) ||
+	    !is_pow2(r->off_align, 1, BLOCK_MAX) ||
 	    (flags = fcntl(d->fd[0], F_GETFL)) == -1 ||
 	    fcntl(d->fd[0], F_SETFL, flags | O_DIRECT) == -1) {
 		r->mem_align = r->off_align = 1;
