@@ -468,9 +468,15 @@ once(void)
 {
 	static struct vio_conf conf = { .conf = &page.conf, .page = &page };
 	int sock = SOCK;
+	struct err e;
 
 	conf.fd = &sock;
 	conf.nfds = 1;
+	honest();
+	back.armed = true;
+	if (fg_try(&g, &vio_proxy_blk, &conf, &e))
+		abort(); /* of a process that says nothing */
+	sock = SOCK;
 	honest();
 	fg_open_conf(&g, &vio_proxy_blk, &conf);
 	fg_close(&g);
