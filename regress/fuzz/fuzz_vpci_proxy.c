@@ -5,8 +5,8 @@
  * queues reset under way, calls and errors out of turn, answers that do not
  * come, eventfds that the hypervisor does not take, pause, saved state and
  * another process at any time.  The front end's messages are fuzz_vhu_front's
- * matter: its functions are here and only succeed or fail.  The fake machine
- * aborts when an eventfd has two owners or a doorbell goes that was not there.
+ * matter: its functions are here and only succeed or fail.  No eventfd may have
+ * two owners, and no doorbell go that was not there.
  *
  * An execution: whatever the one before left, power-on, a process and a driver
  * make the device run; then a program of INPUT_MAX bytes.
@@ -220,18 +220,21 @@ ring(int fd)
 		abort();
 }
 
-/* The kernel passes it on, to the guest or to the main thread. */
+/* The kernel passes it on, to the guest or to the main thread: not to both. */
 static void
 call(unsigned i)
 {
-	struct vio_proxy *x = proxy();
+	int fd = proxy()->call_fd[i];
+	bool watched = fakemach_fd(&g.f, FAKE_WATCH, fd) != NULL,
+	     routed = fakemach_fd(&g.f, FAKE_IRQFD, fd) != NULL;
 	uint64_t n;
 
-	ring(x->call_fd[i]);
-	if (fakemach_fd(&g.f, FAKE_WATCH, x->call_fd[i]) != NULL)
+	ring(fd);
+	if (watched && routed)
+		abort();
+	if (watched)
 		dev_ready(g.dev, i);
-	else if (fakemach_fd(&g.f, FAKE_IRQFD, x->call_fd[i]) != NULL &&
-	    read(x->call_fd[i], &n, sizeof(n)) != sizeof(n))
+	else if (routed && read(fd, &n, sizeof(n)) != sizeof(n))
 		abort();
 }
 
