@@ -26,28 +26,6 @@ cfg(unsigned at, unsigned bytes)
 	return (v);
 }
 
-static void
-fill(void *p, size_t n, unsigned seed)
-{
-	uint8_t *b = p;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		b[i] = (uint8_t)(seed + i * 7 + (i >> 8));
-}
-
-static bool
-same(const void *p, size_t n, unsigned seed)
-{
-	const uint8_t *b = p;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (b[i] != (uint8_t)(seed + i * 7 + (i >> 8)))
-			return (false);
-	return (true);
-}
-
 static uint64_t
 hash(const void *p, size_t n)
 {
@@ -178,14 +156,14 @@ read_write(void)
 	uint32_t n;
 
 	bg_open(&g, &c);
-	fill(bg_ptr(&g, BG_DATA), 4096, 3);
+	bg_fill(bg_ptr(&g, BG_DATA), 4096, 3);
 	CHECK_EQ(bg_do(&g, BLK_T_OUT, 5, BG_DATA, 4096, &n), BLK_S_OK);
 	CHECK_EQ(n, 1);
 	CHECK_EQ(pread(g.fd, buf, 4096, 5 * 512), 4096);
-	CHECK(same(buf, 4096, 3));
+	CHECK(bg_same(buf, 4096, 3));
 	CHECK_EQ(bg_do(&g, BLK_T_IN, 5, BG_DATA + 8192, 4096, &n), BLK_S_OK);
 	CHECK_EQ(n, 4097); /* T16 */
-	CHECK(same(bg_ptr(&g, BG_DATA + 8192), 4096, 3));
+	CHECK(bg_same(bg_ptr(&g, BG_DATA + 8192), 4096, 3));
 	CHECK_EQ(bg_do(&g, BLK_T_IN, SECTORS - 1, BG_DATA, 512, &n), BLK_S_OK);
 	CHECK_EQ(bg_do(&g, BLK_T_FLUSH, 0, 0, 0, &n), BLK_S_OK);
 	CHECK_EQ(n, 1);
@@ -238,7 +216,7 @@ layouts(void)
 	uint8_t *p;
 
 	bg_open(&g, &c);
-	fill(bg_ptr(&g, BG_DATA), 1024, 1);
+	bg_fill(bg_ptr(&g, BG_DATA), 1024, 1);
 	CHECK_EQ(pwrite(g.fd, bg_ptr(&g, BG_DATA), 1024, 512), 1024);
 	p = bg_ptr(&g, BG_HEAD);
 	/* Header, 512 bytes and status in two buffers cut anywhere. */
@@ -246,7 +224,7 @@ layouts(void)
 		memset(p, 0, 16);
 		p[0] = BLK_T_OUT;
 		p[8] = 64;
-		fill(p + 16, 1024, cut);
+		bg_fill(p + 16, 1024, cut);
 		p[16 + 1024] = NO_STATUS;
 		b[0] = (struct bg_buf){ BG_HEAD, cut, false };
 		b[1] = (struct bg_buf){ BG_HEAD + cut, 16 + 1024 - cut, false };
@@ -258,7 +236,7 @@ layouts(void)
 		CHECK_EQ(
 		    pread(g.fd, bg_ptr(&g, BG_DATA + 4096), 1024, 64 * 512),
 		    1024);
-		CHECK(same(bg_ptr(&g, BG_DATA + 4096), 1024, cut));
+		CHECK(bg_same(bg_ptr(&g, BG_DATA + 4096), 1024, cut));
 	}
 	for (cut = 0; cut <= 1024 + 1; cut++) {
 		memset(p, 0, 16 + 1024);
@@ -271,7 +249,7 @@ layouts(void)
 		bg_kick(&g, 0);
 		CHECK(bg_used(&g, 0, &head, &n) && n == 1025);
 		CHECK_EQ(p[16 + 1024], BLK_S_OK);
-		CHECK(same(p + 16, 1024, 1));
+		CHECK(bg_same(p + 16, 1024, 1));
 	}
 	/* A byte a buffer, as many as the ring has. */
 	type = BLK_T_OUT;

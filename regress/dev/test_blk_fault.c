@@ -25,28 +25,6 @@
 
 static struct blkguest g;
 
-static void
-fill(void *p, size_t n, unsigned seed)
-{
-	uint8_t *b = p;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		b[i] = (uint8_t)(seed * 31 + i * 7 + (i >> 8));
-}
-
-static bool
-same(const void *p, size_t n, unsigned seed)
-{
-	const uint8_t *b = p;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (b[i] != (uint8_t)(seed * 31 + i * 7 + (i >> 8)))
-			return (false);
-	return (true);
-}
-
 static bool
 image_has(uint64_t off, size_t n, unsigned seed)
 {
@@ -54,7 +32,7 @@ image_has(uint64_t off, size_t n, unsigned seed)
 
 	return (n <= sizeof(buf) &&
 	    pread(g.fd, buf, n, (off_t)off) == (ssize_t)n &&
-	    same(buf, n, seed));
+	    bg_same(buf, n, seed));
 }
 
 /* N requests of 4 KiB in one kick, each in slot, sector and place i. */
@@ -65,7 +43,7 @@ ask(uint32_t type)
 
 	for (i = 0; i < N; i++) {
 		if (type == BLK_T_OUT)
-			fill(bg_ptr(&g, BG_DATA + i * 4096), 4096, i);
+			bg_fill(bg_ptr(&g, BG_DATA + i * 4096), 4096, i);
 		bg_ask(&g, 0, i, type, i * 8, BG_DATA + i * 4096, 4096);
 	}
 	bg_kick(&g, 0);
@@ -105,7 +83,7 @@ short_one(bool aio, enum fs_call call, size_t cut)
 	ask(BLK_T_IN);
 	CHECK_EQ(used(), N);
 	for (i = 0; i < N; i++)
-		CHECK(same(bg_ptr(&g, BG_DATA + i * 4096), 4096, i));
+		CHECK(bg_same(bg_ptr(&g, BG_DATA + i * 4096), 4096, i));
 	CHECK_EQ(g.page.errors, 0);
 	bg_close(&g);
 }
@@ -131,7 +109,7 @@ short_anywhere(void)
 	size_t cut;
 
 	bg_open(&g, &c);
-	fill(bg_ptr(&g, BG_DATA), 1536, 5);
+	bg_fill(bg_ptr(&g, BG_DATA), 1536, 5);
 	CHECK_EQ(pwrite(g.fd, bg_ptr(&g, BG_DATA), 1536, 0), 1536);
 	for (cut = 1; cut <= 1536; cut++) {
 		memset(bg_ptr(&g, BG_DATA), 0, 1536);
@@ -140,7 +118,7 @@ short_anywhere(void)
 		bg_put(&g, 0, b, 6);
 		bg_kick(&g, 0);
 		CHECK(bg_used(&g, 0, &id, &n) && n == 1537);
-		CHECK(same(bg_ptr(&g, BG_DATA), 1536, 5));
+		CHECK(bg_same(bg_ptr(&g, BG_DATA), 1536, 5));
 	}
 	bg_close(&g);
 }
@@ -689,7 +667,7 @@ direct_one(uint32_t off_align, bool aio)
 		memset(h, 0, 32);
 		h[0] = BLK_T_OUT;
 		memcpy(h + 8, &sector, 8);
-		fill(bg_ptr(&g, at), len, i);
+		bg_fill(bg_ptr(&g, at), len, i);
 		b[1] = (struct bg_buf){ at, part, false };
 		b[2] = (struct bg_buf){ at + part, len - part, false };
 		b[3] = (struct bg_buf){ BG_HEAD + 16, 1, true };
@@ -702,7 +680,7 @@ direct_one(uint32_t off_align, bool aio)
 		bg_put(&g, 0, b, 4);
 		bg_kick(&g, 0);
 		CHECK(bg_used(&g, 0, &id, &n) && n == len + 1 && h[16] == 0);
-		CHECK(same(bg_ptr(&g, at), len, i));
+		CHECK(bg_same(bg_ptr(&g, at), len, i));
 		CHECK(image_has(sector * 512, len, i));
 	}
 	CHECK_EQ(g.page.errors, 0);
@@ -729,11 +707,11 @@ direct_blocks(void)
 	bg_open(&g, &c);
 	raw()->off_align = 4096;
 	raw()->mem_align = 4096;
-	fill(bg_ptr(&g, BG_DATA), 1 << 20, 1);
+	bg_fill(bg_ptr(&g, BG_DATA), 1 << 20, 1);
 	CHECK_EQ(bg_do(&g, BLK_T_OUT, 0, BG_DATA, 1 << 20, NULL), BLK_S_OK);
-	fill(bg_ptr(&g, BG_DATA), len, 2);
+	bg_fill(bg_ptr(&g, BG_DATA), len, 2);
 	CHECK_EQ(bg_do(&g, BLK_T_OUT, 3, BG_DATA, len, NULL), BLK_S_OK);
-	fill(bg_ptr(&g, BG_DATA + (1 << 20)), 1 << 20, 1);
+	bg_fill(bg_ptr(&g, BG_DATA + (1 << 20)), 1 << 20, 1);
 	memcpy(bg_ptr(&g, BG_DATA + (1 << 20) + 3 * 512), bg_ptr(&g, BG_DATA),
 	    len);
 	CHECK_EQ(bg_do(&g, BLK_T_IN, 0, BG_DATA, 1 << 20, NULL), BLK_S_OK);

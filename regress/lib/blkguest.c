@@ -329,3 +329,31 @@ bg_restart(struct blkguest *g, unsigned q)
 	bg_kick(g, q);
 	return (0);
 }
+
+static uint8_t
+pattern(size_t i, unsigned seed)
+{
+	return ((uint8_t)(seed * 31 + i * 7 + (i >> 8)));
+}
+
+void
+bg_fill(void *p, size_t n, unsigned seed)
+{
+	uint8_t *b = p;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		b[i] = pattern(i, seed);
+}
+
+bool
+bg_same(const void *p, size_t n, unsigned seed)
+{
+	const uint8_t *b = p;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (b[i] != pattern(i, seed))
+			return (false);
+	return (true);
+}

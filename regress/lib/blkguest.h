@@ -73,5 +73,8 @@ uint8_t bg_do(struct blkguest *, uint32_t type, uint64_t sector, uint64_t gpa,
 int bg_requeue(struct blkguest *, unsigned q);
 /* As pause and unpause: what was in flight comes again. */
 int bg_restart(struct blkguest *, unsigned q);
+/* A pattern of bytes, another for each seed; is it there? */
+void bg_fill(void *, size_t n, unsigned seed);
+bool bg_same(const void *, size_t n, unsigned seed);
 
 #endif
