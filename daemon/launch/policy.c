@@ -39,7 +39,6 @@ static const struct sandbox_call launch_calls[] = {
 	CALL(mremap, "realloc"),
 	CALL(brk, "malloc"),
 	CALL(poll, "last words before it ends"),
-	CALL(restart_syscall, "poll, after SIGCONT"),
 	CALL(getpid, "stamped on messages"),
 	CALL(gettid, "abort(3)"),
 	CALL(tgkill, "the same"),

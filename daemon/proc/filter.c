@@ -55,6 +55,22 @@ add_calls(scmp_filter_ctx ctx, const struct sandbox_call *calls, size_t n,
 	return (0);
 }
 
+/*
+ * What a stop or the host's suspend interrupts, the kernel goes on with by
+ * restart_syscall(2), which a process never calls itself: it is told EINTR, and
+ * whoever waits for some time only looks at the clock and waits again.
+ */
+static int
+add_restart(scmp_filter_ctx ctx, struct err *e)
+{
+	int rc = seccomp_rule_add_array(
+	    ctx, SCMP_ACT_ERRNO(EINTR), SCMP_SYS(restart_syscall), 0, NULL);
+
+	return (rc == 0
+		? 0
+		: err_set(e, -rc, "restart_syscall: %s", strerror(-rc)));
+}
+
 int
 filter_build(
     const struct sandbox_filter *f, scmp_filter_ctx *out, struct err *e)
@@ -72,7 +88,8 @@ filter_build(
 	}
 	if (add_calls(ctx, f->calls, f->ncalls, 0, e) == -1 ||
 	    add_calls(ctx, filter_sanitizer, filter_nsanitizer, f->ncalls, e) ==
-		-1)
+		-1 ||
+	    add_restart(ctx, e) == -1)
 		goto fail;
 	*out = ctx;
 	return (0);

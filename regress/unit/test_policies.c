@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /* The process table and the lists of system calls, as data; no root needed. */
+#include <errno.h>
 #include <linux/capability.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/proc/filter.h"
@@ -237,6 +244,68 @@ test_compile(void)
 	}
 }
 
+/* Waits for an hour under a filter, and says how that ended. */
+static _Noreturn void
+waiter(const struct sandbox_filter *f)
+{
+	const struct timespec hour = { .tv_sec = 3600 };
+	uint32_t word = 0;
+	struct err e;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+	    sandbox_filter_enter(f, &e) == -1)
+		_exit(100);
+	syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &hour, NULL, 0);
+	_exit(errno == EINTR ? 0 : 101);
+}
+
+/* Is the process in that system call? */
+static bool
+waits_in(pid_t pid, int nr)
+{
+	char path[64], text[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+	if ((f = fopen(path, "r")) == NULL)
+		return (false);
+	if (fgets(text, sizeof(text), f) == NULL)
+		text[0] = '\0';
+	fclose(f);
+	return (strtol(text, NULL, 10) == nr && strchr(text, ' ') != NULL);
+}
+
+/* A stop, as a suspend of the host, makes the kernel restart what waits. */
+static void
+test_stopped(void)
+{
+	const struct sandbox_filter *f;
+	int status = 0;
+	size_t i;
+	pid_t pid;
+
+	for (i = 0; i < NLISTS; i++) {
+		f = lists[i].f;
+		if (row(f, SCMP_SYS(futex)) == NULL ||
+		    row(f, SCMP_SYS(exit_group)) == NULL)
+			continue;
+		fflush(stdout);
+		if ((pid = fork()) == 0)
+			waiter(f);
+		while (!waits_in(pid, SCMP_SYS(futex)) &&
+		    waitpid(pid, &status, WNOHANG) == 0)
+			sched_yield();
+		kill(pid, SIGSTOP);
+		if (waitpid(pid, &status, WUNTRACED) == pid &&
+		    WIFSTOPPED(status)) {
+			kill(pid, SIGCONT);
+			waitpid(pid, &status, 0);
+		}
+		CHECK_MSG(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+		    "%s: wait status 0x%x", f->name, (unsigned)status);
+	}
+}
+
 static void
 test_table(void)
 {
@@ -315,6 +384,7 @@ static const struct tap_case cases[] = {
 	{ "S3 arguments are limited", test_arguments },
 	{ "launch may what it must", test_launch },
 	{ "sandbox filters compile", test_compile },
+	{ "sandbox a process that was stopped waits on", test_stopped },
 	{ "proc table", test_table },
 	{ "proc peers", test_peers },
 	{ "proc the daemon's user", test_user },
