@@ -275,6 +275,9 @@ static const struct msg_field fields_vm_dev[] = {
 	NUM(vm_dev, what, 0, DEVFD_N - 1),
 	FIELD(vm_dev, name, FIELD_TEXT, 1, 0),
 };
+static const struct msg_field fields_vm_dev_gone[] = {
+	ID(vm_dev_gone), NUM(vm_dev_gone, index, 0, VM_DEVS_MAX - 1),
+};
 static const struct msg_field fields_launch[] = {
 	ID(launch), NUM(launch, index, 0, VM_DEVS_MAX - 1),
 	NUM(launch, what, 0, LAUNCHFD_N - 1),
@@ -328,7 +331,7 @@ SIZE(cons_peers, 272); SIZE(cons_closed, 260); SIZE(chunk, 16);
 SIZE(logline, 8); SIZE(vm_spec, 2152); SIZE(vm_fd, 8); SIZE(vm_go, 40);
 SIZE(vm_op, 12); SIZE(vm_event, 312); SIZE(reaped, 16);
 SIZE(rendezvous, 40); SIZE(attached_vm, 80); SIZE(page, 8); SIZE(sample, 4);
-SIZE(vm_channel, 4); SIZE(vm_dev, 36); SIZE(page_dev, 16);
+SIZE(vm_channel, 4); SIZE(vm_dev, 36); SIZE(vm_dev_gone, 12); SIZE(page_dev, 16);
 SIZE(dev_row, 1376); SIZE(dev_figures, 600); SIZE(launch, 28);
 SIZE(launched, 272);
 

@@ -383,6 +383,10 @@ struct msg_vm_dev {
 	uint32_t gen;       /* which process of the device, from 0 on */
 	char name[DEV_NAME_BYTES];
 };
+/* That process is dead: it writes to no memory any more. */
+struct msg_vm_dev_gone {
+	uint32_t id, index, gen;
+};
 /*
  * Parent -> launch: serve a shared directory as device `index`.  First the
  * socket that virtiofsd is to listen on, then the directory, which makes it

@@ -115,6 +115,10 @@ void acpi_pm_power_button(struct dev *);
  * takes *sock.  No vCPU is running.  -1: it cannot; the device is as it was.
  */
 int virtio_pci_replace(struct dev *, int *sock, struct err *);
+/* It is dead: before or after that is seen at its socket. */
+void virtio_pci_gone(struct dev *);
+/* Lost, and may yet write to guest memory: for so long at most; 0: not so. */
+uint64_t virtio_pci_lingers(struct dev *);
 
 extern const struct dev_ops dev_uart, dev_rtc, dev_i8042, dev_reset_ctl,
     dev_acpi_pm, dev_pci_host, dev_debug_exit, dev_virtio_pci;

@@ -94,10 +94,7 @@ queue_read(struct vpci *p, uint64_t off)
 static uint8_t
 status_read(const struct vpci *p)
 {
-	struct mach *mach = p->fn.dev->mach;
-
-	if (p->status == 0 && p->proxy.lingers_ns != 0 &&
-	    mach->ops->mono_ns(mach) < p->proxy.lingers_ns)
+	if (p->status == 0 && vpci_lingers(p) != 0)
 		return (VIO_NEEDS_RESET);
 	return (p->status);
 }

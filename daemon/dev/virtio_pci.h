@@ -39,6 +39,7 @@ struct vpci_proxy {
 	unsigned resets; /* that it was told of */
 	bool awake;      /* it has doorbells, and is looked at by the timer */
 	bool woken;      /* it has to be: the timer does that */
+	bool gone;       /* its process is dead, says the parent */
 	/* Lost, and its process may write to memory yet, until then. */
 	uint64_t lingers_ns;
 	uint16_t port; /* where the doorbells are; 0: nowhere */
@@ -87,6 +88,8 @@ void vpci_proxy_timer(struct dev *);
 /* The guest has kicked, and it took an exit. */
 void vpci_proxy_kicked(struct dev *);
 void vpci_proxy_fini(struct dev *);
+/* Nanoseconds, as virtio_pci_lingers(). */
+uint64_t vpci_lingers(const struct vpci *);
 /* Other state is in place: what is elsewhere is as after a reset. */
 void vpci_proxy_loaded(struct dev *);
 

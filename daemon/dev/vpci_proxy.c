@@ -29,6 +29,9 @@ _Static_assert(WATCH_SOCK < DEV_WATCHES, "mach_ops.watch");
 /* A process that was late is killed within a second, if it is not in a call
  * that nothing ends; a guest is not kept from its reset for ever by that. */
 #define LINGERS_NS 60000000000ull
+/* One that has closed its socket has mostly ended, and if not is killed sooner;
+ * no vmd may be there to say so. */
+#define CLOSED_NS 2000000000ull
 
 static bool
 proxied(const struct vpci *p)
@@ -79,11 +82,11 @@ lost(struct dev *d, struct err *e)
 	struct vpci *p = d->state;
 
 	watch(d, WATCH_SOCK, false); /* before the fd is another's */
-	/* One that has closed its socket has ended; one that is late has not. */
 	p->proxy.lingers_ns = 0;
-	if (e->code != EPIPE && e->code != ECONNRESET)
-		p->proxy.lingers_ns =
-		    d->mach->ops->mono_ns(d->mach) + LINGERS_NS;
+	if (!p->proxy.gone)
+		p->proxy.lingers_ns = d->mach->ops->mono_ns(d->mach) +
+		    (e->code == EPIPE || e->code == ECONNRESET ? CLOSED_NS
+							       : LINGERS_NS);
 	vio_proxy_words(&p->vio, e);
 	vio_proxy_drop(&p->vio);
 	tell(d, MACH_DEV_LOST, e);
@@ -451,6 +454,47 @@ vpci_proxy_loaded(struct dev *d)
 			p->vio.vq[i].log = vio_proxy_log(&p->vio, i);
 }
 
+uint64_t
+vpci_lingers(const struct vpci *p)
+{
+	const struct mach *m = p->fn.dev->mach;
+	uint64_t now;
+
+	if (p->proxy.lingers_ns == 0)
+		return (0);
+	now = m->ops->mono_ns(p->fn.dev->mach);
+	return (now < p->proxy.lingers_ns ? p->proxy.lingers_ns - now : 0);
+}
+
+uint64_t
+virtio_pci_lingers(struct dev *d)
+{
+	uint64_t ns;
+
+	pthread_mutex_lock(&d->lock);
+	ns = vpci_lingers(d->state);
+	pthread_mutex_unlock(&d->lock);
+	return (ns);
+}
+
+/* What it has logged since a reset is of no device. */
+static void
+gone(struct vpci *p)
+{
+	p->proxy.gone = true;
+	if (p->proxy.lingers_ns != 0 && p->status == 0)
+		vio_proxy_forget(&p->vio);
+	p->proxy.lingers_ns = 0;
+}
+
+void
+virtio_pci_gone(struct dev *d)
+{
+	pthread_mutex_lock(&d->lock);
+	gone(d->state);
+	pthread_mutex_unlock(&d->lock);
+}
+
 int
 virtio_pci_replace(struct dev *d, int *sock, struct err *e)
 {
@@ -459,10 +503,8 @@ virtio_pci_replace(struct dev *d, int *sock, struct err *e)
 
 	pthread_mutex_lock(&d->lock);
 	watch(d, WATCH_SOCK, false);
-	/* Nobody comes before the one before has died. */
-	if (p->proxy.lingers_ns != 0 && p->status == 0)
-		vio_proxy_forget(&p->vio);
-	p->proxy.lingers_ns = 0;
+	gone(p); /* nobody comes before the one before has died */
+	p->proxy.gone = false;
 	rc = vio_proxy_replace(&p->vio, sock, e);
 	if (rc == 0)
 		vpci_proxy_sync(d);

@@ -232,6 +232,8 @@ void vmdev_page_fill(struct vmdev *);
 int vmdev_spawn(struct vmdev *, struct err *);
 /* To the vm process, through vmm; gives *fd. */
 int vmdev_send(struct vmdev *, enum dev_fd, int *fd, struct err *);
+/* Its process is dead, which the vm may be waiting for. */
+void vmdev_send_gone(const struct vmdev *);
 /* The vm waits for its devices no longer than this, ever. */
 int vmdev_limit(const struct vmdev *, int sock, struct err *);
 const struct conf_disk *vmdev_disk(const struct vmdev *);

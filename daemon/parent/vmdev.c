@@ -476,6 +476,8 @@ vmdev_died(int fd, short what, void *arg)
 	vmdev_unwatch(d);
 	event_del(d->ev_again);
 	d->trial = false;
+	if (!vmdev_vm_ends(d))
+		vmdev_send_gone(d);
 	vmdev_cause(d, &r, cause, sizeof(cause));
 	if (v->state == VM_STARTING && !v->killed && !ended)
 		vmdev_failed_start(d, cause);

@@ -173,6 +173,18 @@ vmdev_spawn(struct vmdev *d, struct err *e)
 	return (rc);
 }
 
+void
+vmdev_send_gone(const struct vmdev *d)
+{
+	struct msg_vm_dev_gone m = {
+		.id = d->v->id, .index = d->index, .gen = d->replaced
+	};
+	struct peer *vmm = d->v->p->vmm.peer;
+
+	if (vmm != NULL)
+		peer_send(vmm, MSG_VM_DEV_GONE, 0, NULL, &m, sizeof(m));
+}
+
 int
 vmdev_send(struct vmdev *d, enum dev_fd what, int *fd, struct err *e)
 {

@@ -138,8 +138,34 @@ machine_dev_replace(struct machine *m, unsigned index, int *sock, struct err *e)
 	atomic_fetch_and(&m->extra[index].events, ~(1u << MACH_DEV_LOST));
 	vcpus_hold(m);
 	rc = virtio_pci_replace(m->dev[BOARD_ROWS + index], sock, e);
+	machine_clear(m, false);
 	machine_go(m);
 	return (rc);
+}
+
+void
+machine_dev_gone(struct machine *m, unsigned index)
+{
+	if (index >= m->conf.ndevs || m->extra[index].slot.vio->proxy == NULL)
+		return;
+	virtio_pci_gone(m->dev[BOARD_ROWS + index]);
+	machine_clear(m, false);
+}
+
+uint64_t
+machine_devs_linger(struct machine *m)
+{
+	uint64_t ns, most = 0;
+	unsigned i;
+
+	for (i = 0; i < m->conf.ndevs; i++) {
+		if (m->extra[i].slot.vio->proxy == NULL)
+			continue;
+		ns = virtio_pci_lingers(m->dev[BOARD_ROWS + i]);
+		if (ns > most)
+			most = ns;
+	}
+	return (most);
 }
 
 struct dev *

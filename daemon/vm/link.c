@@ -82,6 +82,19 @@ on_vm_dev(void *ctx, struct peer *peer, struct msg *m, struct err *e)
 }
 
 static int
+on_vm_dev_gone(void *ctx, struct peer *peer, struct msg *m, struct err *e)
+{
+	const struct msg_vm_dev_gone *body = m->body;
+	struct vm *vm = ctx;
+
+	if (same_vm(vm, body->id, e) == -1)
+		return (-1);
+	vmproc_dev_gone(vm, body);
+	answer_ok(peer, m);
+	return (0);
+}
+
+static int
 on_vm_go(void *ctx, struct peer *peer, struct msg *m, struct err *e)
 {
 	const struct msg_vm_go *body = m->body;
@@ -133,6 +146,7 @@ static const struct msg_handler from_vmm[] = {
 	{ MSG_VM_NEW, on_vm_new },
 	{ MSG_VM_FD, on_vm_fd },
 	{ MSG_VM_DEV, on_vm_dev },
+	{ MSG_VM_DEV_GONE, on_vm_dev_gone },
 	{ MSG_VM_GO, on_vm_go },
 	{ MSG_VM_OP, on_vm_op },
 	{ MSG_VERBOSE, on_verbose },

@@ -83,29 +83,73 @@ machine_load(struct machine *m, struct err *e)
 	return (m->conf.hv->boot(m->vcpu[0].hv, &entry, e));
 }
 
-/* As after power-on, but for the console, the clocks and who watches. */
+/* Nobody but us writes to its memory. */
 static int
-machine_again(struct machine *m, struct err *e)
+machine_anew(struct machine *m, struct err *e)
 {
-	unsigned i;
-
-	for (i = 0; i < MACHINE_ALL; i++)
-		if (m->dev[i] != NULL)
-			dev_reset(m->dev[i]);
-	machine_devs_sync(m); /* nobody writes to its memory any more */
+	m->clearing = false;
+	event_del(m->clear_ev);
 	if (mem_clear(&m->mem, e) == -1 || m->conf.hv->reset(m->hv, e) == -1 ||
 	    machine_load(m, e) == -1)
 		return (err_prefix(e, "cannot restart the guest"));
 	if (m->paused)
 		m->conf.hv->hold(m->hv);
-	m->restarts++;
 	return (0);
+}
+
+/*
+ * As after power-on, but for the console, the clocks and who watches.  A device
+ * whose process is lost may have a read under way that ends in guest memory, and
+ * one that a guest has taken over may have closed its socket for no other
+ * reason: first it has to be dead, as the parent says, or has its time.
+ */
+static int
+machine_again(struct machine *m, struct err *e)
+{
+	struct timeval tv;
+	uint64_t ns;
+	unsigned i;
+
+	for (i = 0; i < MACHINE_ALL; i++)
+		if (m->dev[i] != NULL)
+			dev_reset(m->dev[i]);
+	machine_devs_sync(m);
+	m->restarts++;
+	if ((ns = machine_devs_linger(m)) == 0)
+		return (machine_anew(m, e));
+	tv.tv_sec = (time_t)(ns / 1000000000);
+	tv.tv_usec = (suseconds_t)(ns % 1000000000 / 1000);
+	if (evtimer_add(m->clear_ev, &tv) == -1)
+		return (err_set(e, ENOMEM, "no memory for a timer"));
+	m->clearing = true;
+	return (0);
+}
+
+void
+machine_clear(struct machine *m, bool late)
+{
+	struct err e;
+
+	if (!m->clearing || m->stopped ||
+	    (!late && machine_devs_linger(m) != 0))
+		return;
+	if (machine_anew(m, &e) == -1)
+		machine_end(m, MACHINE_FAILED, 0, &e);
+	machine_go(m);
+}
+
+static void
+on_clear(int fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	machine_clear(arg, true);
 }
 
 void
 machine_go(struct machine *m)
 {
-	if (!m->paused && !m->stopped && m->started)
+	if (!m->paused && !m->stopped && m->started && !m->clearing)
 		vcpus_release(m);
 }
 
@@ -216,7 +260,8 @@ machine_events_open(struct machine *m, struct err *e)
 	m->wake_ev = event_new(
 	    m->conf.base, m->wake_fd, EV_READ | EV_PERSIST, on_wake, m);
 	m->timer_ev = evtimer_new(m->conf.base, on_timer, m);
-	if (m->wake_ev == NULL || m->timer_ev == NULL ||
+	m->clear_ev = evtimer_new(m->conf.base, on_clear, m);
+	if (m->wake_ev == NULL || m->timer_ev == NULL || m->clear_ev == NULL ||
 	    event_add(m->wake_ev, NULL) == -1)
 		return (err_set(e, ENOMEM, "no memory for events"));
 	return (0);
@@ -331,6 +376,8 @@ machine_close(struct machine *m)
 		event_free(m->wake_ev);
 	if (m->timer_ev != NULL)
 		event_free(m->timer_ev);
+	if (m->clear_ev != NULL)
+		event_free(m->clear_ev);
 	if (m->wake_fd != -1)
 		close(m->wake_fd);
 	pthread_cond_destroy(&m->go_cond);

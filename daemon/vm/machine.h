@@ -103,6 +103,8 @@ const uint32_t *machine_steps(const struct machine *);
  */
 int machine_dev_replace(
     struct machine *, unsigned index, int *sock, struct err *);
+/* The process of devs[index] is dead, whatever became of its socket. */
+void machine_dev_gone(struct machine *, unsigned index);
 /* Its device, for tests. */
 struct dev *machine_dev(struct machine *, unsigned index);
 

@@ -91,6 +91,8 @@ struct machine {
 	struct event *wake_ev, *timer_ev;
 	int wake_fd;
 	bool paused, stopped, started;
+	bool clearing; /* a reset waits for processes: machine_clear() */
+	struct event *clear_ev;
 	unsigned restarts, quick_restarts;
 	uint64_t last_start_ns, load_done_ns;
 	uint32_t step_us[STEP_N];
@@ -111,6 +113,9 @@ void machine_request(struct machine *, enum machine_request);
 /* Let the vCPUs go on, unless there is a reason why they stand. */
 void machine_go(struct machine *);
 
+/* A process that a reset waits for may be gone: go on with it if so. */
+void machine_clear(struct machine *, bool late);
+
 /* mach_ops.c */
 extern const struct mach_ops machine_mach_ops;
 void machine_timers_run(struct machine *);
@@ -125,6 +130,8 @@ void machine_devs_sync(struct machine *);
 void machine_devs_hold(struct machine *, bool hold);
 /* What they told; may pause the machine. */
 void machine_devs_told(struct machine *);
+/* How long one that is lost may yet write to memory; 0: none may. */
+uint64_t machine_devs_linger(struct machine *);
 /* The index in conf.devs; -1: not one of them. */
 int machine_dev_index(const struct machine *, const struct dev *);
 

@@ -236,6 +236,15 @@ vmproc_dev(struct vm *vm, const struct msg_vm_dev *b, int *fd, struct err *e)
 	return (0);
 }
 
+/* Of one before the present one it says nothing new. */
+void
+vmproc_dev_gone(struct vm *vm, const struct msg_vm_dev_gone *b)
+{
+	if (vm->machine != NULL && b->index < vm->spec.ndevs &&
+	    b->gen == vm->dev[b->index].gen)
+		machine_dev_gone(vm->machine, b->index);
+}
+
 /* What the machine is to make of them. */
 static int
 devs_conf(struct vm *vm, struct devpage_conf page[],

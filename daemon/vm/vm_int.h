@@ -78,6 +78,7 @@ int vmproc_op(struct vm *, const struct msg_vm_op *, struct err *);
 void vmproc_keys(struct vm *);
 /* A page or a socket of a device; takes *fd. */
 int vmproc_dev(struct vm *, const struct msg_vm_dev *, int *fd, struct err *);
+void vmproc_dev_gone(struct vm *, const struct msg_vm_dev_gone *);
 /* Report the end and leave the loop. */
 void vmproc_end(struct vm *, enum vm_what, const struct err *);
 

@@ -341,6 +341,7 @@ static const struct msg_handler from_parent[] = {
 	{ MSG_VM_ADOPT, on_vm_adopt },
 	{ MSG_VM_FD, on_forward },
 	{ MSG_VM_DEV, on_forward },
+	{ MSG_VM_DEV_GONE, on_forward },
 	{ MSG_VM_GO, on_forward },
 	{ MSG_VM_OP, on_forward },
 	{ MSG_VM_REAPED, on_vm_reaped },

@@ -249,9 +249,10 @@ wrong_answers(void)
 			CHECK(g.f.dev_err.code != 0);
 			CHECK(!vio_proxy_there(vio()));
 			/* T13: no reset while it may write to memory. */
-			CHECK_EQ(fg_in(&g, FG_STATUS) == 0,
-			    f == FB_CLOSE || f == FB_HALF);
-			fakemach_run(&g.f, 59000000000);
+			CHECK(fg_in(&g, FG_STATUS) != 0);
+			fakemach_run(&g.f, 1900000000);
+			CHECK(fg_in(&g, FG_STATUS) != 0);
+			fakemach_run(&g.f, 57100000000);
 			CHECK_EQ(fg_in(&g, FG_STATUS) == 0,
 			    f == FB_CLOSE || f == FB_HALF);
 			fakemach_run(&g.f, 1000000000);
@@ -272,6 +273,49 @@ wrong_answers(void)
 			fakeback_close(&b);
 		}
 	CHECK_EQ(tap_fds(), n);
+}
+
+/* T13: what the parent says of it counts, before and after it is lost. */
+static void
+dies(bool told_first)
+{
+	struct err e;
+
+	fakeback_init(&b);
+	REQUIRE(up(&vio_proxy_blk, &e));
+	fg_up(&g, VIO_F_VERSION_1, 64);
+	if (told_first)
+		virtio_pci_gone(g.dev);
+	CHECK_EQ(virtio_pci_lingers(g.dev), 0);
+	shutdown(b.end, SHUT_RDWR);
+	while (g.f.dev_events[MACH_DEV_LOST] == 0)
+		fakemach_poll(&g.f, 1000);
+	CHECK_EQ(virtio_pci_lingers(g.dev) == 0, told_first);
+	fg_out(&g, FG_STATUS, 0);
+	CHECK_EQ(fg_in(&g, FG_STATUS) == 0, told_first);
+	vio_proxy_log(vio(), 0)->desc[3].inflight = 1;
+	virtio_pci_gone(g.dev);
+	CHECK_EQ(fg_in(&g, FG_STATUS), 0);
+	CHECK_EQ(virtio_pci_lingers(g.dev), 0);
+	CHECK_EQ(vio_proxy_log(vio(), 0)->desc[3].inflight, told_first);
+	fakeback_close(&b);
+	/* It was said of that one. */
+	fakeback_init(&b);
+	fakeback_open(&b);
+	CHECK_EQ(virtio_pci_replace(g.dev, &b.sock, &e), 0);
+	shutdown(b.end, SHUT_RDWR);
+	while (g.f.dev_events[MACH_DEV_LOST] == 1)
+		fakemach_poll(&g.f, 1000);
+	CHECK(virtio_pci_lingers(g.dev) > 0);
+	fg_close(&g);
+	fakeback_close(&b);
+}
+
+static void
+told(void)
+{
+	dies(false);
+	dies(true);
 }
 
 /* One that is less than the one before is none; its guest has to be told. */
@@ -411,6 +455,7 @@ static const struct tap_case cases[] = {
 	{ "front: numbers out of bounds", bounds },
 	{ "front: wrong answers to the handshake", wrong_handshakes },
 	{ "front: wrong answers later", wrong_answers },
+	{ "T13 front: told that its process is dead", told },
 	{ "front: replaced by one that is less", worse },
 	{ "front: last words", words },
 	{ "front: eventfds that the other process fills", full },

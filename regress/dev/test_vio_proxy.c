@@ -357,6 +357,7 @@ reset_while_gone(void)
 	UNTIL(g.f.dev_events[MACH_DEV_LOST] == 1);
 	CHECK_EQ(backthread_join(&t), 0);
 	fg_out(&g, FG_STATUS, 0);
+	virtio_pci_gone(g.dev);
 	CHECK_EQ(fg_in(&g, FG_STATUS), 0);
 	fg_up(&g, OFFERED, 16);
 	put("waits");

@@ -180,6 +180,21 @@ hangs() {
 	vmctl stop -fw busy
 }
 
+# A reset waits until what does not answer is dead, and no longer.
+reset_hung() {
+	vmctl start busy
+	wait_for 10 has_read busy 100
+	old=$(disk_pid busy)
+	kill -STOP "$old"
+	vmctl reboot busy
+	wait_for 15 new_disk_pid busy "$old"
+	not alive "$old"
+	wait_for 5 vm_says busy '1 restart'
+	n=$(vmctl status -j busy | jq '.disks[0].reads')
+	wait_for 5 has_read busy $((n + 100))
+	vmctl stop -fw busy
+}
+
 # What a guest writes on its way down has no room: paused, and nothing is lost.
 stops_full() {
 	vmctl start full
@@ -443,6 +458,7 @@ check 'F1 a process that is killed is replaced' replaced
 check 'one that its filter kills, too' broken
 check 'one that stands is named, and goes on' hangs
 check 'a process that dies again and again' dies_again
+check 'T13 a reset while a process does not answer' reset_hung
 check 'a guest that stops, on a host that is full' stops_full
 check 'a guest that stops without its disk' stops_lost
 check 'they are taken back by the next vmd' taken_back

@@ -45,7 +45,7 @@ struct rig {
 	struct fake fake;
 	struct script script[CPUS];
 	struct mem *mem;
-	unsigned told[MACH_DEV_EVENTS], resets;
+	unsigned told[MACH_DEV_EVENTS], resets, loads;
 	struct err why;
 	uint16_t avail;
 };
@@ -161,6 +161,7 @@ rig_load(void *ctx, struct mem *mem, struct hv_regs *regs, struct err *e)
 	(void)regs;
 	(void)e;
 	r->mem = mem;
+	r->loads++;
 	return (0);
 }
 
@@ -415,6 +416,64 @@ t_replace(void)
 	rig_close(&r);
 }
 
+/* How what was there before a reset goes on, in the tests of this. */
+enum clears { BY_WORD, BY_REPLACEMENT, BY_TIME };
+
+/*
+ * T13: guest memory is not cleared, and no guest runs, while a process that is
+ * lost may write there.
+ */
+static void
+reset_waits(enum clears how)
+{
+	static struct rig r;
+	uint64_t mark = 0x5a5a5a5a5a5a5a5a, got;
+	unsigned i, loads;
+	struct err e;
+
+	driver(&r.script[0]);
+	push_hold(&r.script[0], false, IO, 2, 0);
+	rig_open(&r, 1);
+	UNTIL(&r, r.fake.neventfds == 1);
+	mem_write(r.mem, DATA, &mark, sizeof(mark));
+	backthread_kill(&r.t);
+	UNTIL(&r, r.told[MACH_DEV_LOST] == 1);
+	CHECK_EQ(machine_reset(r.m, &e), 0);
+	for (i = 0; i < 20; i++) {
+		turn(&r);
+		/* What a person may ask for meanwhile changes nothing. */
+		machine_pause(r.m);
+		machine_unpause(r.m);
+	}
+	mem_read(r.mem, DATA, &got, sizeof(got));
+	loads = r.loads;
+	if (virtio_pci_lingers(machine_dev(r.m, 0)) > 0) { /* no slow host */
+		CHECK_EQ(got, mark);
+		CHECK_EQ(loads, 1);
+	}
+	(void)backthread_join(&r.t);
+	backthread_again(&r.t);
+	if (how == BY_WORD)
+		machine_dev_gone(r.m, 0);
+	else if (how == BY_REPLACEMENT)
+		CHECK_EQ(machine_dev_replace(r.m, 0, &r.t.sock, &e), 0);
+	UNTIL(&r, r.loads == 2);
+	mem_read(r.mem, DATA, &got, sizeof(got));
+	CHECK_EQ(got, 0);
+	CHECK_EQ(machine_restarts(r.m), 1);
+	if (how != BY_REPLACEMENT)
+		CHECK_EQ(machine_dev_replace(r.m, 0, &r.t.sock, &e), 0);
+	rig_close(&r);
+}
+
+static void
+t_reset_waits(void)
+{
+	reset_waits(BY_WORD);
+	reset_waits(BY_REPLACEMENT);
+	reset_waits(BY_TIME);
+}
+
 /* As many as there may be; those past the pins have messages only. */
 static void
 t_many(void)
@@ -533,6 +592,7 @@ static const struct tap_case cases[] = {
 	{ "vm: a device stands in a pause and in a reset", t_pause },
 	{ "vm: paused when a device is stuck, and tried again", t_stuck },
 	{ "vm: a device's process is replaced ten times", t_replace },
+	{ "T13 vm: a reset waits for a process that dies", t_reset_waits },
 	{ "vm: sixteen devices, and not one more", t_many },
 	{ "T18 vm: four vCPUs, one device, no order", t_race },
 };
