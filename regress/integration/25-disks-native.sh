@@ -10,15 +10,6 @@ image() {
 	done
 }
 
-# The process of NAME's disk N as status has it; "null" for none.
-disk_pid() {
-	vmctl status -j "$1" | jq -r ".disks[${2:-0}].pid"
-}
-
-disk_is() {
-	[ "$(vmctl status -j "$1" | jq -r ".disks[${3:-0}].state")" = "$2" ]
-}
-
 new_disk_pid() {
 	new=$(disk_pid "$1")
 	[ "$new" != null ] && [ "$new" != "$2" ]
@@ -48,7 +39,7 @@ full() {
 
 # NAME has done more than N reads.
 has_read() {
-	[ "$(vmctl status -j "$1" | jq '.disks[0].reads')" -gt "$2" ]
+	[ "$(disk_field "$1" reads)" -gt "$2" ]
 }
 
 # None of another test's, which has other uids.

@@ -64,6 +64,11 @@ another() {
 	[ "$(server)" != "$1" ]
 }
 
+# It has had requests (proc(5), io).
+has_served() {
+	awk '$1 == "syscr:" { exit $2 < 50 }' "/proc/$1/io"
+}
+
 # QEMU connects again, and hands over what was in flight.
 killed() {
 	truncate -s 0 "$T/disk.img"
@@ -71,8 +76,8 @@ killed() {
 	qemu_open second 'on-disk 12'
 	con_wait second '^queues' 60
 	for _ in 1 2 3 4; do
-		sleep 1
 		pid=$(server)
+		wait_for 20 has_served "$pid"
 		kill -KILL "$pid"
 		wait_for 10 another "$pid"
 	done

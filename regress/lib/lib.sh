@@ -14,7 +14,8 @@
 #
 # A case is a function; the first command of it that fails, fails the case.
 # Each runs in a subshell: what must last goes to files in $T, the directory of
-# this test, which is gone afterwards.  Nothing sleeps but wait_for.
+# this test, which is gone afterwards.  Nothing sleeps but wait_for, and what
+# sets a pace.
 
 B=${B:-build}
 T=$(mktemp -d "${TMPDIR:-/tmp}/vmd-test.XXXXXX") || exit 1
@@ -264,6 +265,20 @@ vm_pid() {
 	vm_column "$1" 2
 }
 
+# disk_field VM FIELD [N]: of its disk N, as status has it; "null" for nothing.
+disk_field() {
+	vmctl status -j "$1" | jq -r ".disks[${3:-0}].$2"
+}
+
+disk_pid() {
+	disk_field "$1" pid "${2:-0}"
+}
+
+# disk_is VM STATE [N]
+disk_is() {
+	[ "$(disk_field "$1" state "${3:-0}")" = "$2" ]
+}
+
 logged() {
 	grep -q -e "$1" "$T/vmd.log"
 }
@@ -308,6 +323,12 @@ con_wait() {
 		tail -n 20 "$T/con.$1"
 		return 1
 	}
+}
+
+# answer VM TEXT REGEX [SECONDS]: to its shell, and a line that begins so.
+answer() {
+	con_type "$1" "$2\\r"
+	con_wait "$1" "^$3" "${4:-60}"
 }
 
 # con_close TAG: as a person does, and it must end.
