@@ -80,6 +80,10 @@ what_is_plain(void)
 		{ "\033[2r", "x", false },
 		{ "\033[1;5r\033[\303\244r", "x", false },
 		{ "\033[1;5r\033\303\244[r", "x", false },
+		/* ESC is taken with the character that ends there */
+		{ "\033[1;5r\362\033[r", "x", false },
+		{ "\033[1;5r\362\362\033[r", "x", true },
+		{ "\362\033[1;5r", "x", true },
 		/* in the middle of something */
 		{ "\033]0;ti", "tle", false },
 		{ "\033Pq", "x\a", false },

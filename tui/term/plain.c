@@ -88,13 +88,28 @@ is_c1(uint8_t before, uint8_t c)
 	    (before == 0xf0 && c < 0x90));
 }
 
+/*
+ * As libtsm counts: what comes where a character has to go on is taken with it,
+ * be it ESC.
+ */
+static void
+count(struct plain *p, uint8_t c)
+{
+	if (p->left > 0)
+		p->left = c >= 0x80 && c < 0xc0 ? p->left - 1 : 0;
+	else if (c >= 0xc0 && c < 0xf8)
+		p->left = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+}
+
 /* A byte of a character: true when that is whole or may still be. */
 static bool
 high(struct plain *p, uint8_t c)
 {
 	uint8_t before = p->high;
+	bool goes_on = p->left > 0;
 
 	p->high = c;
+	count(p, c);
 	if (p->other || is_c1(before, c)) {
 		p->state = STRING;
 		return (false);
@@ -103,16 +118,12 @@ high(struct plain *p, uint8_t c)
 		p->state = CSI_MORE;
 	else if (p->state == ESCAPE)
 		p->state = ESC_MORE;
-	if (c >= 0xc0) {
-		p->left = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+	if (c >= 0xc0)
 		return (before == 0 && p->state == GROUND);
-	}
-	if (p->left == 0 || (before == 0xed && c >= 0xa0) ||
-	    (before == 0xf4 && c >= 0x90)) {
-		p->left = 0;
+	if (!goes_on || (before == 0xed && c >= 0xa0) ||
+	    (before == 0xf4 && c >= 0x90))
 		return (false);
-	}
-	if (--p->left == 0)
+	if (p->left == 0)
 		p->high = 0;
 	return (p->state == GROUND);
 }
@@ -125,7 +136,10 @@ step(struct plain *p, uint8_t c)
 	if (c >= 0x80)
 		return (high(p, c));
 	p->high = 0;
-	p->left = 0;
+	if (p->left > 0) {
+		count(p, c);
+		return (false);
+	}
 	if (c == ESC) {
 		p->state = ESCAPE;
 		return (!cut);
