@@ -3,6 +3,9 @@
 # Disks of VMs and the processes that serve them: rights, locks, what is shown,
 # and what becomes of a process that dies.  T49, T66, F1.
 . regress/lib/lib.sh
+# No other vmd has these, nor the same test beside this one.
+UID_FIRST=$((200000 + $$ % 10000 * 20))
+UID_LAST=$((UID_FIRST + 19))
 
 image() {
 	for name; do
@@ -46,7 +49,7 @@ has_read() {
 disks_of() {
 	pgrep -f "^vmd: vm/$1/blk" | while read -r pid; do
 		uid=$(stat -c %u "/proc/$pid") &&
-		    [ "$uid" -ge 73000 ] && [ "$uid" -le 73999 ] && echo "$pid"
+		    [ "$uid" -ge $UID_FIRST ] && [ "$uid" -le $UID_LAST ] && echo "$pid"
 	done | wc -l
 }
 
@@ -54,7 +57,7 @@ start() {
 	image a b shared busy
 	full
 	{
-		echo 'user range 73000 - 73999' # no other vmd has these
+		echo "user range $UID_FIRST - $UID_LAST"
 		busy busy "$T/busy.img"
 		busy full "$T/full/full.img"
 		busy late "$T/full/full.img" 3
@@ -423,7 +426,7 @@ rights() {
 	chmod 644 "$T/shared.img"
 	ln -s roots.img "$T/link.img"
 	{
-		echo 'user range 73000 - 73999'
+		echo "user range $UID_FIRST - $UID_LAST"
 		echo 'socket owner "0:61000"'
 		flat hers c 'owner 61001'
 	} | start_vmd
