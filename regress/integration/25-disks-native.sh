@@ -49,7 +49,7 @@ has_read() {
 disks_of() {
 	pgrep -f "^vmd: vm/$1/blk" | while read -r pid; do
 		uid=$(stat -c %u "/proc/$pid") &&
-		    [ "$uid" -ge $UID_FIRST ] && [ "$uid" -le $UID_LAST ] && echo "$pid"
+		    [ "$uid" -ge "$UID_FIRST" ] && [ "$uid" -le "$UID_LAST" ] && echo "$pid"
 	done | wc -l
 }
 
