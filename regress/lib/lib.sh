@@ -23,6 +23,7 @@ LIB_TEST=$(basename "$0" .sh)
 LIB_PATIENCE=${LAB:+4}
 LIB_PATIENCE=${LIB_PATIENCE:-1}
 LIB_PASSED=0 LIB_FAILED=0 LIB_SKIPPED=0
+LIB_BEFORE=$(find /proc/[0-9]*/exe -lname "$(realpath "$B/vmd")" 2>/dev/null)
 # Programs made with SAN= take their time, and each says what it finds to a file
 # of its own; vmd's sandboxed children, which have no files, to vmd's log.
 LIB_SAN=0
@@ -283,13 +284,22 @@ logged() {
 	grep -q -e "$1" "$T/vmd.log"
 }
 
+# Each process of this build's vmd that was not there when the test began: they
+# leave its session and may have outlived it.
+vmd_processes() {
+	find /proc/[0-9]*/exe -lname "$(realpath "$B/vmd")" 2>/dev/null |
+	    grep -v -x -F -e "$LIB_BEFORE"
+}
+
 # After an orderly stop: no process, no socket, no record, no mount.
 nothing_left() {
 	[ ! -e "$T/vmd.sock" ]
 	equal "$(find "$T/state" ! -type d)" "$T/state/lock"
-	while read -r lib_session; do
-		! pgrep -s "$lib_session" -f 'vmd: ' || return 1
-	done <"$T/sessions"
+	wait_for 5 not vmd_processes || {
+		ps -o pid,etimes,stat,args -p "$(vmd_processes | grep -o '[0-9]*' |
+		    paste -s -d ,)"
+		return 1
+	}
 	! grep "$T" /proc/self/mounts
 }
 
