@@ -203,41 +203,54 @@ child_stop(struct child *c)
 
 /* ---- what nobody wants ---- */
 
-#define ORPHAN_MS 10 /* to look whether it has ended, doubled with each */
-#define ORPHAN_MS_MAX 10000 /* it may be in a call that nothing ends */
+#define ORPHAN_MS 100 /* to look again where nothing tells of its end */
 
 struct orphan {
+	LIST_ENTRY(orphan) entry;
 	struct parent *p;
 	pid_t pid;
-	bool shot;
-	unsigned wait_ms;
+	uint32_t id; /* of the VM that it was of */
+	int pidfd;
+	struct event *ev;
 };
 
 static void orphan_look(int, short, void *);
 
 static void
-orphan_wait(struct orphan *o)
+orphan_free(struct orphan *o)
 {
-	struct timeval tv = { .tv_sec = o->wait_ms / 1000,
-		.tv_usec = o->wait_ms % 1000 * 1000 };
+	LIST_REMOVE(o, entry);
+	if (o->ev != NULL)
+		event_free(o->ev);
+	fd_close(&o->pidfd);
+	free(o);
+}
 
-	if (o->wait_ms < ORPHAN_MS_MAX)
-		o->wait_ms *= 2;
-	if (event_base_once(o->p->base, -1, EV_TIMEOUT, orphan_look, o, &tv) ==
-	    -1)
-		free(o);
+/* Until fd, its pidfd, can be read; without one, a moment. */
+static void
+orphan_wait(struct orphan *o, int fd)
+{
+	const struct timeval moment = { .tv_usec = ORPHAN_MS * 1000 };
+
+	if (o->ev != NULL)
+		event_free(o->ev);
+	o->ev =
+	    event_new(o->p->base, fd, fd != -1 ? EV_READ : 0, orphan_look, o);
+	if (o->ev != NULL && event_add(o->ev, fd != -1 ? NULL : &moment) == 0)
+		return;
+	log_warnx("process %d is left over", (int)o->pid);
+	orphan_free(o);
 }
 
 /* Until it is reaped the number is its own; there is no kill(2) here. */
-static void
+static int
 orphan_shoot(struct orphan *o)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, o->pid, 0);
-
-	if (pidfd == -1)
-		return; /* no fd is free: next time */
-	o->shot = pidfd_kill(pidfd, SIGKILL) == 0;
-	fd_close(&pidfd);
+	if (o->pidfd == -1)
+		o->pidfd = (int)syscall(SYS_pidfd_open, o->pid, 0);
+	if (o->pidfd != -1)
+		pidfd_kill(o->pidfd, SIGKILL);
+	return (o->pidfd); /* -1: no fd is free */
 }
 
 static void
@@ -246,21 +259,19 @@ orphan_look(int fd, short what, void *arg)
 	siginfo_t si = { .si_pid = 0 };
 	struct orphan *o = arg;
 
-	(void)fd;
 	(void)what;
 	/* First of all: is it a child of ours? */
 	if (waitid(P_PID, (id_t)o->pid, &si, WEXITED | WNOHANG) == -1 ||
-	    si.si_pid != 0) {
-		free(o);
-		return;
-	}
-	if (!o->shot)
-		orphan_shoot(o);
-	orphan_wait(o);
+	    si.si_pid != 0)
+		orphan_free(o);
+	else if (fd != -1) /* dead, but a tracer is told before we are */
+		orphan_wait(o, -1);
+	else
+		orphan_wait(o, orphan_shoot(o));
 }
 
 void
-child_end(struct parent *p, pid_t pid)
+child_end(struct parent *p, pid_t pid, uint32_t id)
 {
 	struct orphan *o;
 
@@ -270,6 +281,19 @@ child_end(struct parent *p, pid_t pid)
 	}
 	o->p = p;
 	o->pid = pid;
-	o->wait_ms = ORPHAN_MS;
+	o->id = id;
+	o->pidfd = -1;
+	LIST_INSERT_HEAD(&p->orphans, o, entry);
 	orphan_look(-1, 0, o);
+}
+
+unsigned
+child_left(const struct parent *p, uint32_t id)
+{
+	const struct orphan *o;
+	unsigned n = 0;
+
+	LIST_FOREACH(o, &p->orphans, entry)
+		n += o->id == id;
+	return (n);
 }

@@ -16,7 +16,7 @@ struct parent;
 #define HOST_FILES_MIN 64
 #define HOST_FILES_BASE 32
 #define HOST_FILES_VM 3  /* what one takes in control, the most of all */
-#define HOST_FILES_DEV 3 /* what a device takes here: process, page, image */
+#define HOST_FILES_DEV 3 /* what a device takes here: process, page, one more */
 int host_files(struct err *);
 /* Of that many VMs none must take the fd that a client needs. */
 int host_files_for(unsigned nvms, unsigned ndevs, struct err *);

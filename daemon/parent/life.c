@@ -287,7 +287,7 @@ vm_clear_run(struct vment *v)
 	v->started_s = 0;
 	v->restarts = 0;
 	v->failed = v->powered_off = v->killed = v->stop_asked = false;
-	v->gone = v->dev_failed = v->damaged = false;
+	v->gone = v->dev_failed = v->damaged = v->unpausing = false;
 	memset(v->token, 0, sizeof(v->token));
 	memset(&v->reaped, 0, sizeof(v->reaped));
 	vm_settle(v);
@@ -483,6 +483,23 @@ vm_hold(struct vment *v)
 		parent_event(v->p, v, true, "not paused: %s", e.text);
 }
 
+void
+vm_unpause(struct vment *v, const struct err *why)
+{
+	struct err e;
+
+	if (!v->unpausing || (why == NULL && vmdev_launching(v)))
+		return;
+	v->unpausing = false;
+	if (why == NULL) {
+		/* It may have been let go to be stopped. */
+		if (v->state != VM_PAUSED || vm_send_op(v, OP_UNPAUSE, &e) == 0)
+			return;
+		why = &e;
+	}
+	vm_answer(v, WAIT_RUNNING, why, NULL);
+}
+
 int
 vm_op(struct vment *v, enum vm_op what, struct err *e)
 {
@@ -500,5 +517,9 @@ vm_op(struct vment *v, enum vm_op what, struct err *e)
 		    e, EINVAL, "vm %s is paused already", v->conf.name));
 	if (what == OP_UNPAUSE && vmdev_retry(v, e) == -1)
 		return (-1);
+	if (what == OP_UNPAUSE && vmdev_launching(v)) {
+		v->unpausing = true;
+		return (0);
+	}
 	return (vm_send_op(v, what, e));
 }

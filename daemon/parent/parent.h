@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "daemon/parent/conf.h"
+#include "daemon/proc/open.h"
 #include "daemon/proc/proc.h"
 #include "shared/err.h"
 #include "shared/peer.h"
@@ -45,8 +46,8 @@ struct vmdev {
 	enum dev_state state;
 	char name[DEV_NAME_BYTES]; /* "blk0" */
 	const struct proc_desc *desc;
-	/* The image; its lock lives as long as we or the process have it. */
-	int image_fd; /* -1: an earlier vmd opened it */
+	int dir_fd; /* of a share; -1: an earlier vmd opened it */
+	/* The image or directory that it has; image_ino 0: none yet. */
 	uint64_t image_dev, image_ino, image_bytes;
 	bool direct; /* as it was opened */
 	uint32_t nqueues;
@@ -59,7 +60,12 @@ struct vmdev {
 	bool ours;      /* our child: waitid() works */
 	bool let_go;    /* the VM says that it has no use for it any more */
 	bool shot;      /* so we killed it */
-	bool launching; /* pidfd is to come */
+	bool launching; /* a share's pidfd is to come; a disk's image */
+	/* vmdev_image.c: of a disk that is launching */
+	int image_sock;
+	bool image_found;
+	struct event *ev_image;
+	int vm_sock; /* -1: the vm has it; what it is told of when that is done */
 	struct event *ev_pidfd;
 	struct event *ev_again; /* a new one; or the last moment of this one */
 	uint64_t started_ns;
@@ -102,6 +108,7 @@ struct vment {
 	uint8_t token[TOKEN_BYTES];
 	bool failed, powered_off, killed; /* how it ended, so far */
 	bool stop_asked;
+	bool unpausing;  /* when its disks are there */
 	bool gone;       /* all but its device processes */
 	bool dev_failed; /* reason is a device's */
 	bool damaged;    /* taken back, but for what it has and does */
@@ -115,6 +122,7 @@ struct vment {
 };
 TAILQ_HEAD(vmhead, vment);
 struct loan;
+struct orphan;
 
 /* control or vmm: started again when it dies; launch, which has down(), not. */
 struct child {
@@ -150,6 +158,7 @@ struct parent {
 	struct vmhead vms;
 	TAILQ_HEAD(, loan) loans;
 	uint32_t next_loan;
+	LIST_HEAD(, orphan) orphans;
 	struct child control, vmm, launch;
 	struct event *ev_stagger;
 	struct event *ev_sig[5];
@@ -165,8 +174,12 @@ void parent_maybe_end(struct parent *);
 /* child.c: control and vmm */
 int child_start(struct child *, struct err *);
 void child_stop(struct child *);
-/* A child that is nobody's: killed at once, reaped when it has ended. */
-void child_end(struct parent *, pid_t);
+/*
+ * A child that is nobody's any more, and was of the VM id or of none: killed at
+ * once, reaped when it has ended.  Which may be never, and nobody waits for it.
+ */
+void child_end(struct parent *, pid_t, uint32_t id);
+unsigned child_left(const struct parent *, uint32_t id); /* of these */
 
 /* vmtab.c: the table */
 struct vment *vmtab_add(struct parent *, const struct conf_vm *, struct err *);
@@ -181,25 +194,8 @@ void vm_changed(struct vment *); /* tell control */
 /* A uid of the configured range that no running VM has. */
 int vmtab_uid(struct parent *, uid_t *, struct err *);
 
-/* open.c: files whose bytes a guest will see */
-int open_image(const char *what, const char *path, const struct conf_owner *,
-    int *fd, struct err *);
-/*
- * For reading and, if it is not read-only, writing: with the owner's rights as
- * above, or with those of an asker alone.  *direct: is it open so.
- */
-int open_disk(const struct conf_disk *, const struct conf_owner *,
-    const struct msg_cred *asker, bool *direct, int *fd, struct err *);
-
-int open_directory(
-    const char *path, const struct conf_owner *, int *fd, struct err *);
-
-/* lock.c: its image_fd, which is that file; or -1: words name who has it */
-struct stat;
-int lock_image(const struct vmdev *, const struct stat *, struct err *);
-
 /* vmdev.c: device processes */
-int vmdev_open(struct vment *, struct err *); /* images, locks, pages */
+int vmdev_open(struct vment *, struct err *); /* directories, pages */
 /* Its process runs and vmm has its VM_NEW: make theirs, hand them over. */
 int vmdev_start(struct vment *, struct err *);
 void vmdev_event(struct vment *, const struct msg_vm_event *); /* WHAT_DEV_* */
@@ -217,6 +213,19 @@ bool vmdev_words(const struct vment *, char *buf, size_t len);
 void vmdev_launched(struct vmdev *, pid_t, int *pidfd, const struct err *why);
 /* Of a record: the process an earlier vmd started, alive or not. */
 int vmdev_adopt(struct vment *, const struct vmdev *, int *pidfd, struct err *);
+void vmdev_record(const struct vmdev *);
+/* It has its image; or it has not, and is killed. */
+void vmdev_opened(struct vmdev *);
+void vmdev_refused(struct vmdev *, const struct err *why);
+
+/* vmdev_image.c: how a disk's process comes to its image */
+/* Ask for it: *fd is for the process. */
+int vmdev_image_order(struct vmdev *, int *fd, struct err *);
+/* Now it runs: vmdev_opened() or vmdev_refused(), in a few seconds at most. */
+int vmdev_image_watch(struct vmdev *, struct err *);
+/* It has it, or is not to have it any more. */
+void vmdev_image_end(struct vmdev *);
+bool vmdev_launching(const struct vment *); /* a disk's image is to come */
 
 /* vmdev_row.c: what clients see of them */
 unsigned vmdev_count(const struct vment *); /* disks, then shares */
@@ -225,9 +234,7 @@ void vmdev_rows(const struct vment *); /* tell control of all */
 void vmdev_set(struct vmdev *, enum dev_state, const char *reason);
 
 /* vmdev_run.c: one process of a device */
-/* NULL page_fd and image_fd are -1 again after a failure. */
 int vmdev_page(struct vmdev *, struct err *);
-int vmdev_image(struct vmdev *, struct err *);
 void vmdev_page_fill(struct vmdev *);
 int vmdev_spawn(struct vmdev *, struct err *);
 /* To the vm process, through vmm; gives *fd. */
@@ -256,6 +263,7 @@ int lend_take(struct parent *, const struct msg_cred *, uint32_t id, int *fd,
 void lend_clear(struct parent *);
 
 /* start.c */
+struct open_owner open_owner(const struct conf_owner *);
 void vm_spec(const struct vment *, struct msg_vm_spec *);
 /* What the client brought, or -1; left open where it was not needed. */
 struct given {
@@ -273,6 +281,8 @@ void vm_gone(struct vment *); /* vmm has said all it knows */
 void proc_cause(const struct msg_reaped *, char *buf, size_t len);
 int vm_stop(struct vment *, uint32_t grace_ms, bool force, struct err *);
 int vm_op(struct vment *, enum vm_op, struct err *);
+/* Disks that an unpause waits for are there, or one will not be: why. */
+void vm_unpause(struct vment *, const struct err *why);
 /* It cannot do without a device: paused, also while it stops. */
 void vm_hold(struct vment *);
 void vm_wait(struct vment *, uint32_t reqno, enum wait_for);

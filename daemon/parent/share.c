@@ -60,14 +60,15 @@ share_ids(const struct conf_owner *o, uint32_t *uid, uint32_t *gid)
 int
 share_open(struct vmdev *d, struct err *e)
 {
+	struct open_owner owner = open_owner(&d->v->conf.owner);
 	const struct conf_share *s = share_conf(d);
 	struct stat st;
 
 	if (d->v->p->launch.peer == NULL)
 		return (err_set(e, EAGAIN, "share %s: " NO_LAUNCH, s->path));
-	if (open_directory(s->path, &d->v->conf.owner, &d->image_fd, e) == -1)
+	if (open_directory(s->path, &owner, &d->dir_fd, e) == -1)
 		return (-1);
-	if (fstat(d->image_fd, &st) == -1)
+	if (fstat(d->dir_fd, &st) == -1)
 		err_errno(e, "share %s", s->path);
 	else if (d->image_ino != 0 &&
 	    (d->image_dev != st.st_dev || d->image_ino != st.st_ino))
@@ -79,7 +80,7 @@ share_open(struct vmdev *d, struct err *e)
 		d->image_ino = st.st_ino;
 		return (0);
 	}
-	fd_close(&d->image_fd);
+	fd_close(&d->dir_fd);
 	return (-1);
 }
 
@@ -139,7 +140,7 @@ share_spawn(struct vmdev *d, struct err *e)
 	vmdev_page_fill(d);
 	if (share_socket(d, &listen_fd, &fd, e) == 0 &&
 	    vmdev_limit(d, fd, e) == 0) {
-		if ((dir = dup(d->image_fd)) == -1)
+		if ((dir = dup(d->dir_fd)) == -1)
 			err_errno(e, "%s", d->name);
 		else if (share_order(d, LAUNCHFD_SOCKET, &listen_fd, e) == 0 &&
 		    share_order(d, LAUNCHFD_DIR, &dir, e) == 0)
@@ -199,7 +200,7 @@ on_launched(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 		log_warnx("launch: process %u is of no device, and ended",
 		    (unsigned)m->pid);
 	if (m->pid != 0 && (d == NULL || lost))
-		child_end(c->p, (pid_t)m->pid);
+		child_end(c->p, (pid_t)m->pid, 0);
 	fd_close(&pidfd);
 	return (0);
 }

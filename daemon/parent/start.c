@@ -35,9 +35,18 @@ bundle_close(struct bundle *b)
 	fd_close(&b->child);
 }
 
+struct open_owner
+open_owner(const struct conf_owner *o)
+{
+	_Static_assert(OPEN_NO_GROUP == CONF_NONE, "no group");
+
+	return ((struct open_owner){ .uid = o->uid, .gid = o->gid });
+}
+
 static int
 bundle_open(struct vment *v, struct given *g, struct bundle *b, struct err *e)
 {
+	struct open_owner owner = open_owner(&v->conf.owner);
 	int sv[2];
 
 	if ((b->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC)) == -1)
@@ -47,12 +56,10 @@ bundle_open(struct vment *v, struct given *g, struct bundle *b, struct err *e)
 	b->kernel = fd_move(&g->kernel);
 	b->initrd = fd_move(&g->initrd);
 	if (b->kernel == -1 &&
-	    open_image("kernel", v->conf.boot, &v->conf.owner, &b->kernel, e) ==
-		-1)
+	    open_image("kernel", v->conf.boot, &owner, &b->kernel, e) == -1)
 		return (-1);
 	if (b->initrd == -1 && v->conf.initrd[0] != '\0' &&
-	    open_image(
-		"initrd", v->conf.initrd, &v->conf.owner, &b->initrd, e) == -1)
+	    open_image("initrd", v->conf.initrd, &owner, &b->initrd, e) == -1)
 		return (-1);
 	if (vmdev_open(v, e) == -1 || link_listen(v, &b->listen, e) == -1)
 		return (-1);

@@ -40,6 +40,7 @@
 #define VM_ENDS_MS 1000        /* for a VM to end that has closed the socket */
 #define DIES_MS 200            /* for a process to end whose socket is closed */
 #define VMM_AGAIN_MS 100
+#define LEFT_MAX 8       /* processes of a VM that SIGKILL does not end */
 #define LOOK_AGAIN_MS 20 /* dead, but a tracer is told before we are */
 
 static void vmdev_died(int, short, void *);
@@ -105,6 +106,12 @@ vmdev_is_lost(const struct vmdev *d)
 	return (d->state == DEV_LOST && d->kind == DEV_BLK);
 }
 
+static bool
+vmdev_to_retry(const struct vmdev *d)
+{
+	return (vmdev_is_lost(d) && !d->launching);
+}
+
 static const char *
 vmdev_word(const struct vmdev *d)
 {
@@ -140,7 +147,7 @@ vmdev_init(struct vment *v, unsigned i, struct err *e)
 	d->index = i;
 	d->kind = i < v->conf.ndisks ? DEV_BLK : DEV_FS;
 	d->desc = proc_find("blk"); /* a share's is not ours */
-	d->image_fd = d->page_fd = d->pidfd = -1;
+	d->dir_fd = d->image_sock = d->vm_sock = d->page_fd = d->pidfd = -1;
 	vmdev_name(v, i, d->name, sizeof(d->name));
 	d->ev_again = event_new(v->p->base, -1, 0, vmdev_due, d);
 	if (d->ev_again == NULL)
@@ -172,7 +179,8 @@ vmdev_open(struct vment *v, struct err *e)
 	if (vmdev_alloc(v, e) == -1)
 		return (-1);
 	for (i = 0; i < v->ndevs; i++)
-		if (vmdev_image(&v->dev[i], e) == -1 ||
+		if ((v->dev[i].kind == DEV_FS &&
+			share_open(&v->dev[i], e) == -1) ||
 		    vmdev_page(&v->dev[i], e) == -1)
 			return (-1);
 	return (0);
@@ -197,28 +205,34 @@ vmdev_unwatch(struct vmdev *d)
 	fd_close(&d->pidfd);
 }
 
-/* Not to be watched: it must not stay. */
+/* It is killed, and not waited for: it may be where nothing gets it out of. */
 static void
-vmdev_shoot(struct vmdev *d)
+vmdev_let_go(struct vmdev *d)
 {
-	if (d->pidfd == -1)
-		return;
-	pidfd_kill(d->pidfd, SIGKILL);
-	if (d->ours)
-		waitid(P_PIDFD, (id_t)d->pidfd, NULL, WEXITED);
+	vmdev_image_end(d);
+	if (d->pidfd != -1)
+		child_end(d->v->p, d->pid, d->v->id);
 	vmdev_unwatch(d);
 }
 
+/* Goes on in vmdev_launched(); or in vmdev_opened(), vmdev_refused(). */
 static int
 vmdev_run(struct vmdev *d, struct err *e)
 {
-	if (d->kind == DEV_FS) /* goes on in vmdev_launched() */
+	unsigned left;
+
+	if (d->kind == DEV_FS)
 		return (share_spawn(d, e));
+	if ((left = child_left(d->v->p, d->v->id)) >= LEFT_MAX)
+		return (err_set(e, EAGAIN,
+		    "%u processes of this vm still wait for a file system that "
+		    "does not answer",
+		    left));
+	d->launching = true;
 	if (vmdev_spawn(d, e) == -1 || vmdev_watch(d, e) == -1) {
-		vmdev_shoot(d);
+		vmdev_let_go(d);
 		return (-1);
 	}
-	vmdev_set(d, DEV_UP, "");
 	return (0);
 }
 
@@ -250,7 +264,7 @@ vmdev_start(struct vment *v, struct err *e)
 
 /* ---- death and after ---- */
 
-static void
+void
 vmdev_record(const struct vmdev *d)
 {
 	struct err e;
@@ -279,6 +293,7 @@ static void
 vmdev_lost(struct vmdev *d, const char *why)
 {
 	struct vment *v = d->v;
+	struct err e;
 
 	vmdev_set(d, DEV_LOST, why);
 	if (d->kind == DEV_FS) {
@@ -290,6 +305,8 @@ vmdev_lost(struct vmdev *d, const char *why)
 	vmdev_stands(d, why);
 	vm_hold(v);
 	vm_changed(v);
+	err_set(&e, EIO, "%s", v->reason);
+	vm_unpause(v, &e);
 }
 
 static void
@@ -304,7 +321,6 @@ vmdev_serves(const struct vmdev *d)
 static void
 vmdev_served(struct vmdev *d)
 {
-	vmdev_record(d);
 	if (d->tired) {
 		d->trial = true;
 		vmdev_after(d, SOUND_MS);
@@ -317,16 +333,12 @@ vmdev_replace(struct vmdev *d, struct err *e)
 {
 	bool new_page = d->page_fd == -1;
 
-	if ((d->image_fd == -1 && vmdev_image(d, e) == -1) ||
+	if ((d->kind == DEV_FS && d->dir_fd == -1 && share_open(d, e) == -1) ||
 	    (new_page && vmdev_page(d, e) == -1) ||
 	    (new_page && vmdev_send_page(d, e) == -1))
 		return (-1);
 	d->replaced++;
-	if (vmdev_run(d, e) == -1)
-		return (-1);
-	if (!d->launching)
-		vmdev_served(d);
-	return (0);
+	return (vmdev_run(d, e));
 }
 
 /* ev_again: its last moment is over, or it is time for another process. */
@@ -341,6 +353,12 @@ vmdev_due(int fd, short what, void *arg)
 	if (d->trial) {
 		d->trial = d->tired = false;
 		vmdev_serves(d);
+		return;
+	}
+	if (d->pidfd != -1 && d->launching) {
+		vmdev_let_go(d);
+		if (d->v->gone && vmdev_ended(d->v))
+			vm_gone(d->v);
 		return;
 	}
 	if (d->pidfd != -1) {
@@ -365,7 +383,11 @@ vmdev_failed_start(struct vmdev *d, const char *cause)
 	if (v->dev_failed)
 		return;
 	v->failed = true;
-	vm_reason(v, "%s %.120s: %s", vmdev_word(d), vmdev_path(d), cause);
+	if (strncmp(cause, "disk ", 5) == 0) /* it names itself */
+		vm_reason(v, "%s", cause);
+	else
+		vm_reason(
+		    v, "%s %.120s: %s", vmdev_word(d), vmdev_path(d), cause);
 	vm_kill(v);
 }
 
@@ -474,6 +496,7 @@ vmdev_died(int fd, short what, void *arg)
 	    !vmdev_vm_ends(d) && host_oom_killed();
 	ended = r.code == CLD_EXITED && r.status == 0;
 	vmdev_unwatch(d);
+	vmdev_image_end(d);
 	event_del(d->ev_again);
 	d->trial = false;
 	if (!vmdev_vm_ends(d))
@@ -517,10 +540,11 @@ vmdev_launched(struct vmdev *d, pid_t pid, int *pidfd, const struct err *why)
 	d->ours = true;
 	d->shot = d->let_go = false;
 	if (vmdev_watch(d, &e) == -1) {
-		vmdev_shoot(d);
+		vmdev_let_go(d);
 		vmdev_not_launched(d, e.text);
 		return;
 	}
+	vmdev_record(d);
 	vmdev_set(d, DEV_UP, "");
 	if (why->code != 0) {
 		/* It ends by itself: these are its last words. */
@@ -530,6 +554,30 @@ vmdev_launched(struct vmdev *d, pid_t pid, int *pidfd, const struct err *why)
 		vmdev_served(d);
 	if (why->code != 0 || vmdev_vm_ends(d))
 		vmdev_kill_after(d, LAST_MOMENT_MS);
+}
+
+void
+vmdev_refused(struct vmdev *d, const struct err *why)
+{
+	vmdev_let_go(d);
+	vmdev_not_launched(d, why->text);
+}
+
+void
+vmdev_opened(struct vmdev *d)
+{
+	struct err e;
+
+	if (d->vm_sock != -1 &&
+	    vmdev_send(d, DEVFD_SOCKET, &d->vm_sock, &e) == -1) {
+		/* vmm is being started again; so is this */
+		pidfd_kill(d->pidfd, SIGKILL);
+		return;
+	}
+	vmdev_image_end(d);
+	vmdev_set(d, DEV_UP, "");
+	vmdev_served(d);
+	vm_unpause(d->v, NULL);
 }
 
 bool
@@ -620,7 +668,7 @@ vmdev_retry(struct vment *v, struct err *e)
 	struct vmdev *d;
 
 	for (d = v->dev; d < v->dev + v->ndevs; d++)
-		if (vmdev_is_lost(d) && vmdev_retry_one(d, e) == -1)
+		if (vmdev_to_retry(d) && vmdev_retry_one(d, e) == -1)
 			return (-1);
 	return (0);
 }
@@ -636,7 +684,7 @@ vmdev_stop(struct vment *v)
 	struct err e;
 
 	for (d = v->dev; d < v->dev + v->ndevs; d++)
-		if (vmdev_is_lost(d) && vmdev_retry_one(d, &e) == -1)
+		if (vmdev_to_retry(d) && vmdev_retry_one(d, &e) == -1)
 			vmdev_lost(d, e.text);
 }
 
@@ -689,12 +737,13 @@ vmdev_clear(struct vment *v)
 	for (i = 0; i < n; i++) {
 		d = &v->dev[i];
 		vmdev_unwatch(d);
+		vmdev_image_end(d);
 		if (d->ev_again != NULL)
 			event_free(d->ev_again);
 		if (d->page != NULL)
 			munmap(d->page, DEVPAGE_BYTES);
 		fd_close(&d->page_fd);
-		fd_close(&d->image_fd);
+		fd_close(&d->dir_fd);
 	}
 	free(v->dev);
 	v->dev = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One process of a device: its page, its image, its start, and the way of its
- * socket to the vm process.
+ * One process of a device: its page, its start, and the way of its socket to the
+ * vm process.
  * Runs in: parent.
  */
 #include <errno.h>
@@ -40,51 +40,6 @@ vmdev_page(struct vmdev *d, struct err *e)
 		return (err_errno(e, "page of %s", d->name));
 	d->page = map;
 	return (0);
-}
-
-/*
- * Open and lock the image.  When it was open before, by a vmd that is no more,
- * it must be the same file.
- */
-static int
-image_open(struct vmdev *d, struct err *e)
-{
-	const struct conf_disk *disk = vmdev_disk(d);
-	const struct vment *v = d->v;
-	const struct msg_cred *asker = NULL;
-	struct stat st;
-
-	if (d->index >= v->conf.ndisks - v->asked_disks)
-		asker = &v->asker;
-	if (open_disk(
-		disk, &v->conf.owner, asker, &d->direct, &d->image_fd, e) == -1)
-		goto fail;
-	if (fstat(d->image_fd, &st) == -1) {
-		err_errno(e, "disk %s", disk->path);
-		goto fail;
-	}
-	if (d->image_ino != 0 &&
-	    (d->image_dev != st.st_dev || d->image_ino != st.st_ino)) {
-		err_set(e, ESTALE,
-		    "disk %s is not the file any more that the vm has",
-		    disk->path);
-		goto fail;
-	}
-	if (lock_image(d, &st, e) == -1)
-		goto fail;
-	d->image_dev = st.st_dev;
-	d->image_ino = st.st_ino;
-	d->image_bytes = (uint64_t)st.st_size;
-	return (0);
-fail:
-	fd_close(&d->image_fd);
-	return (-1);
-}
-
-int
-vmdev_image(struct vmdev *d, struct err *e)
-{
-	return (d->kind == DEV_FS ? share_open(d, e) : image_open(d, e));
 }
 
 static void
@@ -139,7 +94,10 @@ vmdev_limit(const struct vmdev *d, int sock, struct err *e)
 	return (0);
 }
 
-/* A process, and its socket's other end on the way to the vm process. */
+/*
+ * A process, and its socket's other end on the way to the vm process: at once to
+ * one that starts, and waits for it anyway; one that runs would stand meanwhile.
+ */
 int
 vmdev_spawn(struct vmdev *d, struct err *e)
 {
@@ -155,21 +113,27 @@ vmdev_spawn(struct vmdev *d, struct err *e)
 
 	snprintf(title, sizeof(title), "%s/%s", d->v->conf.name, d->name);
 	vmdev_page_fill(d);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+	if (vmdev_image_order(d, &conf.fd[2], e) == -1)
+		return (-1);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1) {
+		fd_close(&conf.fd[2]);
 		return (err_errno(e, "%s: socketpair", d->name));
+	}
+	d->vm_sock = sv[0];
 	conf.fd[0] = sv[1];
 	conf.fd[1] = d->page_fd;
-	conf.fd[2] = d->image_fd;
-	if (vmdev_limit(d, sv[0], e) == 0 &&
+	d->started_ns = host_now_ns();
+	if (vmdev_limit(d, d->vm_sock, e) == 0 &&
 	    proc_spawn(d->desc, &conf, &d->pid, &d->pidfd, e) == 0) {
 		d->ours = true;
 		d->shot = d->let_go = false;
-		d->started_ns = host_now_ns();
 		d->pid_start = pid_start_time(d->pid);
-		rc = vmdev_send(d, DEVFD_SOCKET, &sv[0], e);
+		rc = vmdev_image_watch(d, e);
 	}
-	fd_close(&sv[0]);
 	fd_close(&sv[1]);
+	fd_close(&conf.fd[2]);
+	if (rc == 0 && d->v->state == VM_STARTING)
+		rc = vmdev_send(d, DEVFD_SOCKET, &d->vm_sock, e);
 	return (rc);
 }
 

@@ -174,6 +174,8 @@ proc_child_main(int argc, char **argv)
 	if (a.desc->nfds > 1 && a.desc->peers != 0)
 		a.start.listen_fd = PROC_LISTEN_FD;
 	a.start.desc = a.desc;
+	if (a.desc->before != NULL && a.desc->before(&e) == -1)
+		start_failed(a.desc, &e);
 	if (sandbox_enter(a.desc->sandbox, a.uid, a.gid,
 		PROC_LINK_FD + a.desc->nfds, &e) == -1)
 		start_failed(a.desc, &e);

@@ -17,7 +17,7 @@
 #define PROC_LINK_FD 3   /* to the parent (vm: to vmm) */
 #define PROC_LISTEN_FD 4 /* vm: its rendezvous socket */
 #define PROC_PAGE_FD 4   /* device: its page, shared/devpage.h */
-#define PROC_IMAGE_FD 5  /* device: its first image */
+#define PROC_IMAGE_FD 5  /* device: the way to its image, then that; opener.h */
 #define PROC_FDS_MAX 8   /* what a process can be given */
 
 struct proc_start {            /* what a role's run() gets */
@@ -41,6 +41,8 @@ struct proc_desc {
 	uint32_t peers;            /* ROLE_*: who has a channel to it */
 	unsigned nfds;             /* from PROC_LINK_FD on */
 	const struct vio_ops *vio; /* of a device process: what it serves */
+	/* As root, before sandbox_enter(); optional.  -1: it ends. */
+	int (*before)(struct err *);
 	/* Inside sandbox_enter(); puts on its own filters.  Exit status. */
 	int (*run)(const struct proc_start *);
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/dev/virtio.h"
+#include "daemon/proc/opener.h"
 #include "daemon/proc/proc.h"
 
 const struct proc_desc proc_table[] = {
@@ -50,6 +51,7 @@ const struct proc_desc proc_table[] = {
 	    .sandbox = &sandbox_blk,
 	    .nfds = 3,
 	    .vio = &vio_blk,
+	    .before = opener_run,
 	    .run = devproc_run,
 	},
 };

@@ -66,6 +66,7 @@ start() {
 		flat reader c "disk \"$T/shared.img\" readonly"
 		flat other c "disk \"$T/shared.img\" readonly"
 		flat writer c "disk \"$T/shared.img\""
+		flat second c "disk \"$T/shared.img\""
 		flat none c "disk \"$T/none.img\""
 		flat tail c "disk \"$T/a.qcow2\""
 	} | start_vmd
@@ -106,6 +107,20 @@ locked() {
 	# Free again at once.
 	vmctl start writer
 	vmctl stop -fw writer
+	# Two at once: one has it, and the other is told who.
+	for _ in 1 2 3 4 5; do
+		: >"$T/said"
+		vmctl start writer >>"$T/said" 2>&1 &
+		first=$!
+		! vmctl start second >>"$T/said" 2>&1 || ! wait "$first" ||
+		    fail 'both have it'
+		wait "$first" || :
+		grep -E "disk $T/shared.img is in use by vm (writer|second)" \
+		    "$T/said"
+		for vm in writer second; do
+			vm_is "$vm" stopped || vmctl stop -fw "$vm"
+		done
+	done
 	refused none
 	grep "no such file (vmctl create" "$T/said"
 	refused tail
@@ -124,6 +139,10 @@ sandboxed() {
 	equal "$(stat -c %u "/proc/$pid")" "$uid"
 	wait_for 5 "$B/regress/sandbox/check_live" blk "$pid" "$uid" "$uid" \
 	    vm "$(vm_pid a)" "$uid" "$uid" parent "$(vmd_pid)" 0 0
+	# Nobody else has it open: nobody else waits for its server.
+	equal "$(find "/proc/$(vmd_pid)/fd" "/proc/$(vm_pid a)/fd" \
+	    -lname "*.img")" ''
+	equal "$(find "/proc/$pid/fd" -lname "$T/a.img" | wc -l)" 1
 }
 
 # Its guest goes on, and another process is there within a second.
@@ -297,6 +316,11 @@ taken_back() {
 
 # Another file has its name, when it must be opened again.
 changed() {
+	mv "$T/a.img" "$T/moved.img"
+	image a
+	kill -KILL "$(disk_pid a)"
+	changed_found
+	# The same, when there was no vmd meanwhile.
 	control=$(child_pid control)
 	first=$(disk_pid a)
 	kill -KILL "$(vmd_pid)"
@@ -305,6 +329,10 @@ changed() {
 	image a
 	kill -KILL "$first"
 	run_vmd
+	changed_found
+}
+
+changed_found() {
 	wait_for 5 vm_is a paused
 	wait_for 5 disk_is a lost
 	vm_says a "paused: disk $T/a.img is not the file any more"
@@ -314,6 +342,29 @@ changed() {
 	vmctl unpause a
 	vm_is a running
 	disk_is a up
+	watch_more a 5
+}
+
+# From the death of a process until another has it an image is not locked.
+taken() {
+	control=$(child_pid control)
+	first=$(disk_pid a)
+	kill -KILL "$(vmd_pid)"
+	wait_for 10 not alive "$control"
+	kill -KILL "$first"
+	wait_for 5 not alive "$first"
+	"$B/regress/integration/lock" "$T/a.img" >"$T/locker" &
+	locker=$!
+	wait_for 5 grep -q locked "$T/locker"
+	run_vmd
+	wait_for 5 vm_is a paused
+	vm_says a "paused: disk $T/a.img is in use by process $locker, lock;"
+	! vmctl unpause a 2>"$T/said" || fail 'it goes on'
+	grep "in use by process $locker, lock" "$T/said"
+	kill "$locker"
+	wait_for 5 not alive "$locker"
+	vmctl unpause a
+	vm_is a running
 	watch_more a 5
 }
 
@@ -458,6 +509,7 @@ check 'a guest that stops, on a host that is full' stops_full
 check 'a guest that stops without its disk' stops_lost
 check 'they are taken back by the next vmd' taken_back
 check 'an image that is another file now' changed
+check 'T49 an image that another program has meanwhile' taken
 check 'a record that is damaged' damaged
 check 'one that is of no use at all' unknown
 check 'they end with their VM' ended

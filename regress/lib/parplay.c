@@ -2,15 +2,18 @@
 /* The parent without its processes: see parplay.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "daemon/parent/host.h"
 #include "regress/lib/parplay.h"
 #include "regress/lib/tap.h"
 #include "shared/fd.h"
@@ -44,6 +47,16 @@ par_open(void)
 }
 
 void
+par_end_process(struct vmdev *d)
+{
+	if (d->pidfd == -1)
+		return;
+	pidfd_kill(d->pidfd, SIGKILL);
+	CHECK_EQ(waitid(P_PIDFD, (id_t)d->pidfd, NULL, WEXITED), 0);
+	fd_close(&d->pidfd);
+}
+
+void
 par_drop(struct vment *v)
 {
 	struct event *ev[] = { v->ev_pidfd, v->ev_kill, v->ev_gone };
@@ -53,6 +66,9 @@ par_drop(struct vment *v)
 		if (ev[i] != NULL)
 			event_free(ev[i]);
 	fd_close(&v->pidfd);
+	for (i = 0; i < v->ndevs; i++)
+		if (v->dev[i].ours)
+			par_end_process(&v->dev[i]);
 	v->state = VM_STOPPED;
 	vmtab_remove(v, "test");
 }
@@ -65,6 +81,8 @@ par_close(void)
 	lend_clear(&parent);
 	while (!TAILQ_EMPTY(&parent.vms))
 		par_drop(TAILQ_FIRST(&parent.vms));
+	while (!LIST_EMPTY(&parent.orphans))
+		event_base_loop(parent.base, EVLOOP_ONCE);
 	peer_close(parent.control.peer);
 	wire_close(&par_control);
 	fd_close(&parent.state_fd);

@@ -18,6 +18,8 @@ void par_close(void);
 /* A VM of the table, and none any more. */
 struct vment *par_add(const char *name);
 void par_drop(struct vment *);
+/* A child that is the process of this device, if there is one. */
+void par_end_process(struct vmdev *);
 /* What a handler of control's messages says to this one. */
 int par_ask(
     enum msg_type, uint32_t reqno, const void *body, size_t len, struct err *);

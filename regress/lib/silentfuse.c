@@ -100,19 +100,30 @@ server(int dev, pid_t friend)
 }
 
 int
+silentfuse_mount(const char *dir, const char *more_options)
+{
+	char opts[96];
+	int dev;
+
+	if ((dev = open("/dev/fuse", O_RDWR | O_CLOEXEC)) == -1)
+		return (-1);
+	snprintf(opts, sizeof(opts),
+	    "fd=%d,rootmode=40000,user_id=0,group_id=0%s", dev, more_options);
+	if (mount("silent", dir, "fuse", MS_NOSUID | MS_NODEV, opts) == -1)
+		fd_close(&dev);
+	return (dev);
+}
+
+int
 silentfuse_open(struct silentfuse *f)
 {
-	char opts[64], path[48];
-	int dev, fd = -1;
+	int dev = -1, fd = -1;
+	char path[48];
 
 	strcpy(f->dir, "/tmp/silent.XXXXXX");
-	if ((dev = open("/dev/fuse", O_RDWR | O_CLOEXEC)) == -1 ||
-	    mkdtemp(f->dir) == NULL || unshare(CLONE_NEWNS) == -1 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
-		goto out;
-	snprintf(opts, sizeof(opts),
-	    "fd=%d,rootmode=40000,user_id=0,group_id=0", dev);
-	if (mount("silent", f->dir, "fuse", MS_NOSUID | MS_NODEV, opts) == -1 ||
+	if (mkdtemp(f->dir) == NULL || unshare(CLONE_NEWNS) == -1 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
+	    (dev = silentfuse_mount(f->dir, "")) == -1 ||
 	    (f->pid = fork()) == -1)
 		goto out;
 	if (f->pid == 0)

@@ -14,6 +14,8 @@ struct silentfuse {
 	char dir[32];
 };
 
+/* A FUSE file system on dir: the server's fd; -1 with errno. */
+int silentfuse_mount(const char *dir, const char *more_options);
 /* The file, open for reading; -1 with errno. */
 int silentfuse_open(struct silentfuse *);
 /* The server dies; who waited goes on. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "daemon/proc/filter.h"
+#include "daemon/proc/opener.h"
 #include "daemon/proc/proc.h"
 #include "regress/lib/live.h"
 #include "regress/lib/tap.h"
@@ -164,8 +165,33 @@ devproc_run(const struct proc_start *start)
 struct kid {
 	pid_t pid;
 	int pidfd, link;
+	int image; /* a device's: its way to that */
 	siginfo_t si;
 };
+
+/* What stands for an image: this program. */
+static void
+image_path(char *path, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", path, size - 1);
+
+	path[n > 0 ? n : 0] = '\0';
+}
+
+/* The order and its go; fd is for the child. */
+static int
+kid_image(struct kid *k, int *fd, struct err *e)
+{
+	struct opener_order o = { .owner.gid = OPEN_NO_GROUP, .readonly = 1 };
+	int sv[2];
+
+	image_path(o.path, sizeof(o.path));
+	if (opener_order(sv, &o, e) == -1)
+		return (-1);
+	k->image = sv[0];
+	*fd = sv[1];
+	return (opener_go(sv[0], e));
+}
 
 static int
 kid_start(struct kid *k, size_t i, uint32_t attempt)
@@ -186,14 +212,18 @@ kid_start(struct kid *k, size_t i, uint32_t attempt)
 	    socketpair(AF_UNIX, SOCK_STREAM, 0, sv2) == -1)
 		return (-1);
 	conf.fd[0] = sv[1];
-	conf.fd[1] = conf.fd[2] = sv2[1];
-	if (proc_spawn(desc, &conf, &k->pid, &k->pidfd, &e) == -1) {
+	conf.fd[1] = sv2[1];
+	k->image = -1;
+	if ((desc->before != NULL && kid_image(k, &conf.fd[2], &e) == -1) ||
+	    proc_spawn(desc, &conf, &k->pid, &k->pidfd, &e) == -1) {
 		tap_fail(__FILE__, __LINE__, "%s", e.text);
 		return (-1);
 	}
 	close(sv[1]);
 	close(sv2[0]);
 	close(sv2[1]);
+	if (desc->before != NULL)
+		close(conf.fd[2]);
 	k->link = sv[0];
 	return (sendall(k->link, &o, sizeof(o)));
 }
@@ -202,6 +232,7 @@ static void
 kid_end(struct kid *k)
 {
 	fd_close(&k->link);
+	fd_close(&k->image);
 	memset(&k->si, 0, sizeof(k->si));
 	CHECK_EQ(waitid(P_PIDFD, (id_t)k->pidfd, &k->si, WEXITED), 0);
 	fd_close(&k->pidfd);
@@ -316,7 +347,7 @@ static void
 test_fds(void)
 {
 	struct answer a;
-	char link[256];
+	char link[256], image[256];
 	int fds[20], fd, want;
 	struct kid k;
 	size_t i;
@@ -324,6 +355,7 @@ test_fds(void)
 	if (not_root())
 		return;
 	litter(fds, 20);
+	image_path(image, sizeof(image));
 	for (i = 0; i < NTEST; i++) {
 		REQUIRE(kid_start(&k, i, SHOW) == 0);
 		CHECK_EQ(readall(k.link, &a, sizeof(a)), sizeof(a));
@@ -334,6 +366,8 @@ test_fds(void)
 				continue;
 			if (fd < 3)
 				CHECK_STR(link, "/dev/null");
+			else if (fd == PROC_IMAGE_FD && fd < want)
+				CHECK_STR(link, image);
 			else if (fd < want)
 				CHECK(strncmp(link, "socket:", 7) == 0);
 			else

@@ -1,19 +1,72 @@
 /* SPDX-License-Identifier: ISC */
-/* Devices as the parent has them: locks, rows, and processes that die. */
+/* Devices as the parent has them: images, rows, and processes that die. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "daemon/parent/host.h"
+#include "daemon/proc/opener.h"
 #include "regress/lib/parplay.h"
 #include "regress/lib/tap.h"
 #include "shared/fd.h"
 
-/* A VM of the table with one disk, opened. */
+#define HIGH 100 /* an fd above those of a process */
+
+/* As a device process begins, and it stays; or one that says nothing. */
+static int
+image_process(struct vmdev *d, int *sock, bool silent)
+{
+	struct err e;
+
+	fflush(stdout);
+	if ((d->pid = fork()) == 0) {
+		if (dup2(*sock, HIGH) == HIGH && dup2(0, PROC_LINK_FD) != -1 &&
+		    dup2(0, PROC_PAGE_FD) != -1 &&
+		    dup2(HIGH, PROC_IMAGE_FD) != -1 &&
+		    close_range(PROC_IMAGE_FD + 1, ~0u, 0) == 0 &&
+		    (silent || opener_run(&e) == 0))
+			pause();
+		_exit(1);
+	}
+	fd_close(sock);
+	d->pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);
+	d->ours = true;
+	return (d->pidfd == -1 ? -1 : 0);
+}
+
+/* Until it has its image, or not. */
+static int
+serve(struct vmdev *d, bool silent, struct err *e)
+{
+	struct vment *v = d->v;
+	int sock;
+
+	v->state = VM_STARTING;
+	v->killed = v->failed = v->dev_failed = false;
+	v->reason[0] = '\0';
+	d->state = DEV_DOWN;
+	if (vmdev_image_order(d, &sock, e) == -1 ||
+	    image_process(d, &sock, silent) == -1)
+		return (-1);
+	d->launching = true;
+	d->started_ns = host_now_ns();
+	if (silent)
+		d->started_ns -= 10000000000ull;
+	if (vmdev_image_watch(d, e) == -1)
+		return (-1);
+	while (d->launching)
+		event_base_loop(parent.base, EVLOOP_ONCE);
+	return (d->state == DEV_UP ? 0 : err_set(e, EIO, "%s", v->reason));
+}
+
+/* A VM of the table with one disk, and a process that has it. */
 static int
 with_disk(const char *vm, const char *file, bool readonly, struct err *e)
 {
@@ -23,7 +76,9 @@ with_disk(const char *vm, const char *file, bool readonly, struct err *e)
 	conf_disk_init(d);
 	d->readonly = readonly;
 	snprintf(d->path, sizeof(d->path), "%s/%s", par_dir, file);
-	return (vmdev_open(v, e));
+	if (vmdev_open(v, e) == -1)
+		return (-1);
+	return (serve(&v->dev[0], false, e));
 }
 
 /* T49: who writes is alone, who reads is not; and who it is, is said. */
@@ -42,7 +97,6 @@ test_lock(void)
 	par_put("c.img", "image", 0600, 0);
 	CHECK_EQ(with_disk("one", "a.img", false, &e), 0);
 	CHECK_EQ(with_disk("two", "a.img", false, &e), -1);
-	CHECK_EQ(e.code, EBUSY);
 	CHECK(strstr(e.text, "in use by vm one") != NULL);
 	CHECK_EQ(with_disk("three", "a.img", true, &e), -1);
 	CHECK_EQ(with_disk("four", "b.img", true, &e), 0);
@@ -56,20 +110,81 @@ test_lock(void)
 	CHECK_EQ(fcntl(fd, F_OFD_SETLK, &fl), 0);
 	CHECK_EQ(with_disk("seven", "c.img", false, &e), -1);
 	CHECK(strstr(e.text, "another program") != NULL);
+	/* By its pid, as the host counts. */
+	fl.l_type = F_UNLCK;
+	CHECK_EQ(fcntl(fd, F_OFD_SETLK, &fl), 0);
+	fl.l_type = F_RDLCK;
+	CHECK_EQ(fcntl(fd, F_SETLK, &fl), 0);
+	v = TAILQ_LAST(&parent.vms, vmhead);
+	CHECK_EQ(serve(&v->dev[0], false, &e), -1);
+	snprintf(path, sizeof(path), "in use by process %d, ", (int)getpid());
+	CHECK(strstr(e.text, path) != NULL);
 	close(fd);
-	v = TAILQ_LAST(&parent.vms, vmhead);
-	vmdev_clear(v);
-	CHECK_EQ(vmdev_open(v, &e), 0);
+	CHECK_EQ(serve(&v->dev[0], false, &e), 0);
 	/* Free again when the VM that had it is gone. */
-	vmdev_clear(TAILQ_FIRST(&parent.vms));
+	v = TAILQ_FIRST(&parent.vms);
+	par_end_process(&v->dev[0]);
+	vmdev_clear(v);
 	CHECK_EQ(with_disk("eight", "a.img", false, &e), 0);
-	/* Of an earlier vmd, while its process is replaced: the lock is gone. */
+	/* While its process is replaced nobody has the lock. */
 	v = TAILQ_LAST(&parent.vms, vmhead);
-	fd_close(&v->dev[0].image_fd);
+	par_end_process(&v->dev[0]);
 	CHECK_EQ(with_disk("nine", "a.img", false, &e), -1);
 	CHECK(strstr(e.text, "in use by vm eight") != NULL);
 	CHECK_EQ(with_disk("ten", "a.img", true, &e), -1);
-	CHECK_EQ(vmdev_image(&v->dev[0], &e), 0);
+	CHECK_EQ(serve(&v->dev[0], false, &e), 0);
+	par_close();
+}
+
+/* What the next process finds there must be what the guest has seen. */
+static void
+test_other_image(void)
+{
+	struct vmdev *d;
+	struct err e;
+
+	par_open();
+	par_put("a.img", "image", 0600, 0);
+	par_put("b.img", "other", 0600, 0);
+	CHECK_EQ(with_disk("web", "a.img", false, &e), 0);
+	d = &TAILQ_FIRST(&parent.vms)->dev[0];
+	CHECK_EQ(d->image_bytes, 5);
+	par_end_process(d);
+	CHECK_EQ(renameat2(parent.state_fd, "a.img", parent.state_fd, "b.img",
+		     RENAME_EXCHANGE),
+	    0);
+	CHECK_EQ(serve(d, false, &e), -1);
+	CHECK(strstr(e.text, "a.img is not the file any more") != NULL);
+	CHECK_EQ(renameat2(parent.state_fd, "a.img", parent.state_fd, "b.img",
+		     RENAME_EXCHANGE),
+	    0);
+	CHECK_EQ(serve(d, false, &e), 0);
+	par_end_process(d);
+	CHECK_EQ(unlinkat(parent.state_fd, "a.img", 0), 0);
+	CHECK_EQ(serve(d, false, &e), -1);
+	CHECK(strstr(e.text, "a.img: no such file") != NULL);
+	par_close();
+}
+
+/* One that says nothing is killed, reaped when it is dead, and told of. */
+static void
+test_silent_image(void)
+{
+	struct vmdev *d;
+	struct err e;
+
+	par_open();
+	par_put("a.img", "image", 0600, 0);
+	CHECK_EQ(with_disk("web", "a.img", false, &e), 0);
+	d = &TAILQ_FIRST(&parent.vms)->dev[0];
+	par_end_process(d);
+	CHECK_EQ(serve(d, true, &e), -1);
+	CHECK(strstr(e.text, "a.img: its file system does not answer") != NULL);
+	CHECK_EQ(d->pidfd, -1);
+	while (child_left(&parent, d->v->id) > 0)
+		event_base_loop(parent.base, EVLOOP_ONCE);
+	CHECK_EQ(waitpid(d->pid, NULL, WNOHANG), -1);
+	CHECK_EQ(errno, ECHILD);
 	par_close();
 }
 
@@ -88,13 +203,16 @@ test_dev_rows(void)
 	v = TAILQ_FIRST(&parent.vms);
 	vmdev_rows(v);
 	par_turn();
-	REQUIRE(wire_expect(&par_control, MSG_DEV_ROW, &m));
+	do
+		REQUIRE(wire_expect(&par_control, MSG_DEV_ROW, &m));
+	while (
+	    ((const struct msg_dev_row *)(const void *)m.raw)->state != DEV_UP);
 	row = (const void *)m.raw;
 	CHECK_STR(row->name, "blk0");
 	CHECK_STR(row->format, "raw");
 	CHECK_EQ(row->flags, DEV_READONLY);
 	CHECK_EQ(row->size_bytes, 5);
-	CHECK_EQ(row->pid, 0);
+	CHECK_EQ(row->pid, v->dev[0].pid);
 	par_close();
 }
 
@@ -179,6 +297,8 @@ test_no_device(void)
 
 static const struct tap_case cases[] = {
 	{ "T49 parent: two vms, one image", test_lock },
+	{ "parent: an image that is another file now", test_other_image },
+	{ "parent: an image whose file system is silent", test_silent_image },
 	{ "parent: rows of disks", test_dev_rows },
 	{ "F1 parent: a process that dies again and again", test_dies_again },
 	{ "parent: a process of no device", test_no_device },

@@ -5,6 +5,8 @@
  * change; and vm.conf may well name a file in a directory of that owner.  So
  * they are opened with his rights, and what he cannot read only where no
  * symbolic link and no second name of his can have led us to it.  T66.
+ *
+ * Runs in: parent; of disks, a device process before it enters its sandbox.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "daemon/parent/parent.h"
+#include "daemon/proc/open.h"
 #include "shared/log.h"
 
 #define NOBODY 65534
@@ -37,8 +39,8 @@ open_path(const char *path, int flags, uint64_t resolve)
 
 /*
  * With the file system ids and groups alone: FUSE looks at the others, so a
- * mount of the owner's cannot make us wait; but one with allow_other can, and so
- * can NFS and automounts whose servers are silent.
+ * mount of the owner's alone is not for us; but one with allow_other is, and
+ * whoever opens something there, or on NFS, waits for its server.
  */
 static int
 open_as(const char *path, int flags, const struct msg_cred *c)
@@ -118,9 +120,9 @@ open_is_file(const char *what, const char *path, int fd, struct err *e)
 /* As the owner; where his rights end, as root without a way to be misled. */
 static int
 open_for(const char *what, const char *path, int flags,
-    const struct conf_owner *owner, int *fd, struct err *e)
+    const struct open_owner *owner, int *fd, struct err *e)
 {
-	bool has_group = owner->gid != CONF_NONE;
+	bool has_group = owner->gid != OPEN_NO_GROUP;
 	struct msg_cred c = { .uid = owner->uid != 0 ? owner->uid : NOBODY,
 		.gid = has_group ? owner->gid : NOBODY };
 
@@ -134,7 +136,7 @@ open_for(const char *what, const char *path, int flags,
 }
 
 int
-open_image(const char *what, const char *path, const struct conf_owner *owner,
+open_image(const char *what, const char *path, const struct open_owner *owner,
     int *fd, struct err *e)
 {
 	if (open_for(what, path, FLAGS, owner, fd, e) == -1)
@@ -145,39 +147,37 @@ open_image(const char *what, const char *path, const struct conf_owner *owner,
 /* No more than a name for it, whose owner's rights count again in there. */
 int
 open_directory(
-    const char *path, const struct conf_owner *owner, int *fd, struct err *e)
+    const char *path, const struct open_owner *owner, int *fd, struct err *e)
 {
 	return (open_for(
 	    "share", path, O_PATH | O_DIRECTORY | O_CLOEXEC, owner, fd, e));
 }
 
 static int
-disk_try(const struct conf_disk *d, int flags, const struct conf_owner *owner,
-    const struct msg_cred *asker, int *fd, struct err *e)
+disk_try(const struct open_disk *d, int flags, int *fd, struct err *e)
 {
-	if (asker == NULL)
-		return (open_for("disk", d->path, flags, owner, fd, e));
-	if (asker->uid == 0)
+	if (d->asker == NULL)
+		return (open_for("disk", d->path, flags, &d->owner, fd, e));
+	if (d->asker->uid == 0)
 		*fd = open_path(d->path, flags, 0);
 	else
-		*fd = open_as(d->path, flags, asker);
+		*fd = open_as(d->path, flags, d->asker);
 	return (*fd == -1 ? open_error("disk", d->path, e) : 0);
 }
 
 int
-open_disk(const struct conf_disk *d, const struct conf_owner *owner,
-    const struct msg_cred *asker, bool *direct, int *fd, struct err *e)
+open_disk(const struct open_disk *d, bool *direct, int *fd, struct err *e)
 {
 	int flags = FLAGS | (d->readonly ? O_RDONLY : O_RDWR);
 	int on = d->direct ? O_DIRECT : 0;
 	bool done;
 
 	*direct = d->direct;
-	done = disk_try(d, flags | on, owner, asker, fd, e) == 0;
+	done = disk_try(d, flags | on, fd, e) == 0;
 	if (!done && on != 0 && e->code == EINVAL) {
 		*direct = false; /* a file system that has no such way */
 		on = 0;
-		done = disk_try(d, flags, owner, asker, fd, e) == 0;
+		done = disk_try(d, flags, fd, e) == 0;
 	}
 	if (!done || open_is_file("disk", d->path, *fd, e) == -1)
 		return (-1);
