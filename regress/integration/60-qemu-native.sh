@@ -5,7 +5,7 @@
 . regress/lib/lib.sh
 
 image() {
-	as --32 -o "$T/boot.o" regress/integration/bootsect.S
+	command as --32 -o "$T/boot.o" regress/integration/bootsect.S
 	ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o "$T/boot" "$T/boot.o"
 	truncate -s 1M "$T/img"
 	dd if="$T/boot" of="$T/img" conv=notrunc status=none
