@@ -173,7 +173,8 @@ share_filter(struct err *e)
 	};
 	static const unsigned long bits[] = { S_ISUID, S_ISGID };
 	static const struct scmp_arg_cmp blocks[] = {
-		SCMP_CMP(1, SCMP_CMP_EQ, F_SETFL),
+		/* The kernel looks at 32 bits of it. */
+		SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, F_SETFL),
 		SCMP_CMP(2, SCMP_CMP_MASKED_EQ, O_NONBLOCK, 0),
 	};
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);

@@ -121,6 +121,10 @@ start_disks(struct conf_vm *c, const struct msg_start *m, struct err *e)
 static int
 start_apply(struct conf_vm *c, const struct msg_start *m, struct err *e)
 {
+	if ((m->set & START_CMDLINE) && !conf_text_ok(m->cmdline))
+		return (err_set(e, EINVAL,
+		    "the command line holds a control character or ends in a "
+		    "backslash"));
 	if (start_disks(c, m, e) == -1)
 		return (-1);
 	if (m->set & START_MEMORY)

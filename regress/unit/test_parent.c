@@ -106,9 +106,12 @@ test_failed_start(void)
 	struct msg_start m = { .vm = { .name = "web" },
 		.set = START_CMDLINE | START_CPUS,
 		.ncpus = 7,
-		.cmdline = "init=/evil" };
+		.cmdline = "init=/evil" },
+			 n;
+	static const char *const odd[] = { "quiet\\", "a\nb", "\033[2J" };
 	struct vment *v;
 	struct err e;
+	size_t i;
 
 	par_open();
 	v = par_add("web");
@@ -117,6 +120,14 @@ test_failed_start(void)
 	CHECK_STR(v->conf.cmdline, "");
 	CHECK_EQ(v->conf.cpus, 1);
 	CHECK(v->later == NULL);
+	/* A record could not be read back with these. */
+	for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		n = m;
+		strlcpy(n.cmdline, odd[i], sizeof(n.cmdline));
+		CHECK_EQ(par_ask(MSG_START, 1, &n, sizeof(n), &e), -1);
+		CHECK_EQ(e.code, EINVAL);
+		CHECK_STR(v->conf.cmdline, "");
+	}
 	parent.stopping = true;
 	CHECK_EQ(par_ask(MSG_START, 2, &m, sizeof(m), &e), -1);
 	CHECK_EQ(e.code, ESHUTDOWN);
