@@ -24,6 +24,7 @@
 #define LAST_WORD_MS 1000 /* for vmm to read what is left on the link */
 #define LOOK_AGAIN_MS 20  /* dead, but a tracer is told before we are */
 #define KILL_SLACK_MS 500 /* beyond the grace that the process keeps */
+#define DEVS_END_MS 3000  /* for device processes, which are killed by then */
 
 static void
 timer_ms(struct event *ev, uint64_t ms)
@@ -46,13 +47,7 @@ vm_kill_late(int fd, short what, void *arg)
 	vm_kill(v);
 }
 
-static void
-vm_gone_late(int fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	vm_gone(arg);
-}
+static void vm_gone_late(int, short, void *);
 
 static void
 vm_look_again(int fd, short what, void *arg)
@@ -169,7 +164,9 @@ vm_answer_state(struct vment *v)
 	vm_answer(v, WAIT_PAUSED, v->state == VM_PAUSED ? NULL : &lost, NULL);
 	/* One that was asked to stop goes on with that. */
 	vm_answer(v, WAIT_RUNNING,
-	    v->state == VM_RUNNING || v->state == VM_STOPPING ? NULL : &lost,
+	    v->state == VM_RUNNING || (v->state == VM_STOPPING && !v->gone)
+		? NULL
+		: &lost,
 	    NULL);
 }
 
@@ -287,29 +284,22 @@ vm_clear_run(struct vment *v)
 	v->started_s = 0;
 	v->restarts = 0;
 	v->failed = v->powered_off = v->killed = v->stop_asked = false;
-	v->gone = v->dev_failed = v->damaged = v->unpausing = false;
+	v->gone = v->lingers = v->dev_failed = v->damaged = false;
+	v->unpausing = false;
 	memset(v->token, 0, sizeof(v->token));
 	memset(&v->reaped, 0, sizeof(v->reaped));
 	vm_settle(v);
 }
 
-void
-vm_gone(struct vment *v)
+/* Why it ended: v->reason, and the log. */
+static void
+vm_tell_end(struct vment *v)
 {
-	struct parent *p = v->p;
-	struct err result, err = { .code = ECANCELED };
 	bool was_starting = v->state == VM_STARTING;
-	char cause[ERR_TEXT_BYTES];
+	struct parent *p = v->p;
 
-	v->gone = true;
-	if (v->ev_gone != NULL)
-		event_del(v->ev_gone);
-	if (!vmdev_ended(v))
-		return; /* its images are free when they have ended */
-	if (!v->failed) {
-		vm_cause(v, cause, sizeof(cause));
-		strlcpy(v->reason, cause, sizeof(v->reason));
-	}
+	if (!v->failed)
+		vm_cause(v, v->reason, sizeof(v->reason));
 	if (v->reason[0] != '\0')
 		parent_event(p, v, true, "%s: %s",
 		    was_starting ? "start failed" : "lost", v->reason);
@@ -317,15 +307,95 @@ vm_gone(struct vment *v)
 		parent_event(p, v, false, "%s",
 		    v->powered_off && !v->stop_asked ? "powered itself off"
 						     : "stopped");
-	vm_clear_run(v);
+}
+
+/* Nobody waits for it any longer; end: why it is not all over, or NULL. */
+static void
+vm_answer_end(struct vment *v, const struct err *end)
+{
+	struct err result, err = { .code = ECANCELED };
+
 	strlcpy(err.text,
 	    v->reason[0] != '\0' ? v->reason : "it was stopped before it ran",
 	    sizeof(err.text));
 	vm_answer(v, WAIT_START, &err, NULL);
-	vm_answer(v, WAIT_END, NULL, NULL);
+	vm_answer(v, WAIT_END, end, NULL);
 	vm_answer(
 	    v, WAIT_RESULT, vm_result(v, &result) == -1 ? &result : NULL, NULL);
 	vm_answer_state(v);
+}
+
+bool
+vm_ends(const struct vment *v)
+{
+	return (v->reaped.id != 0 || v->killed || v->gone);
+}
+
+int
+vm_refuse(const struct vment *v, struct err *e)
+{
+	char why[ERR_TEXT_BYTES];
+
+	if (!v->lingers)
+		return (err_set(e, EAGAIN, "vm %s is ending", v->conf.name));
+	vmdev_left(v, why, sizeof(why));
+	return (
+	    err_set(e, EBUSY, "vm %s has ended, but %s", v->conf.name, why));
+}
+
+/*
+ * A device process does not end, though killed: a file system keeps it, maybe
+ * for ever.  Its image is not free, nor is the uid; all else is over.
+ */
+static void
+vm_linger(struct vment *v)
+{
+	struct err e;
+
+	vm_tell_end(v);
+	v->lingers = true;
+	v->state = VM_STOPPING;
+	vm_refuse(v, &e);
+	parent_event(v->p, v, true, "%s", e.text);
+	record_remove(v); /* there is nothing to take back */
+	vm_answer_end(v, &e);
+	vm_changed(v);
+	vmdev_rows(v);
+	parent_maybe_end(v->p);
+}
+
+/* ev_gone: vmm, and later the devices, had their time. */
+static void
+vm_gone_late(int fd, short what, void *arg)
+{
+	struct vment *v = arg;
+
+	(void)fd;
+	(void)what;
+	if (v->gone)
+		vm_linger(v);
+	else
+		vm_gone(v);
+}
+
+/* Again when its devices have ended: only then are its images free. */
+void
+vm_gone(struct vment *v)
+{
+	struct parent *p = v->p;
+
+	v->gone = true;
+	if (!vmdev_ended(v)) {
+		if (!v->lingers)
+			timer_ms(v->ev_gone, DEVS_END_MS);
+		return;
+	}
+	if (v->lingers)
+		parent_event(p, v, false, "its last process has ended");
+	else
+		vm_tell_end(v);
+	vm_clear_run(v);
+	vm_answer_end(v, NULL);
 	if (v->configured && !v->leaves) {
 		vm_changed(v);
 		vmdev_rows(v);
@@ -359,7 +429,7 @@ vm_on_steps(struct vment *v, const struct msg_vm_event *ev)
 void
 vm_event(struct vment *v, const struct msg_vm_event *ev)
 {
-	if (!vm_runs(v))
+	if (!vm_runs(v) || v->gone)
 		return;
 	switch (ev->what) {
 	case WHAT_STEPS:
@@ -439,8 +509,12 @@ vm_stop(struct vment *v, uint32_t grace_ms, bool force, struct err *e)
 		vm_changed(v);
 		return (0);
 	}
+	if (v->lingers)
+		return (vm_refuse(v, e));
 	v->stop_asked = true;
-	if (force || v->p->vmm.peer == NULL) {
+	if (v->reaped.id != 0)
+		return (0);
+	if (force || v->killed || v->p->vmm.peer == NULL) {
 		vm_kill(v);
 		return (0);
 	}
@@ -503,6 +577,8 @@ vm_unpause(struct vment *v, const struct err *why)
 int
 vm_op(struct vment *v, enum vm_op what, struct err *e)
 {
+	if (vm_ends(v))
+		return (vm_refuse(v, e));
 	if (v->state != VM_RUNNING && v->state != VM_PAUSED)
 		return (err_set(e, EINVAL, "vm %s is %s, not running",
 		    v->conf.name, vm_state_name(v->state)));

@@ -100,7 +100,7 @@ control_up(struct parent *p, struct child *c)
 	TAILQ_FOREACH(v, &p->vms, entry) {
 		vm_changed(v);
 		vmdev_rows(v);
-		if (vm_runs(v) && v->state != VM_STARTING)
+		if (vm_runs(v) && v->state != VM_STARTING && !v->gone)
 			link_control(v);
 	}
 	if ((fd = dup(p->listen_fd)) == -1)
@@ -148,7 +148,7 @@ parent_maybe_end(struct parent *p)
 	if (!p->stopping)
 		return;
 	TAILQ_FOREACH(v, &p->vms, entry)
-		if (vm_runs(v))
+		if (vm_runs(v) && !v->lingers)
 			return;
 	event_base_loopexit(p->base, NULL);
 }

@@ -110,6 +110,7 @@ struct vment {
 	bool stop_asked;
 	bool unpausing;  /* when its disks are there */
 	bool gone;       /* all but its device processes */
+	bool lingers;    /* one of those does not end; who asked was told */
 	bool dev_failed; /* reason is a device's */
 	bool damaged;    /* taken back, but for what it has and does */
 	struct msg_reaped reaped;
@@ -204,6 +205,7 @@ void vmdev_running(struct vment *);            /* it has been */
 void vmdev_stop(struct vment *);               /* it has been told to stop */
 void vmdev_end(struct vment *); /* its VM's process is dead: theirs follow */
 bool vmdev_ended(const struct vment *);
+void vmdev_left(const struct vment *, char *buf, size_t len); /* in words */
 void vmdev_clear(struct vment *);
 /* One has died now: how long the next one has to wait. */
 unsigned vmdev_wait_ms(struct vmdev *, uint64_t now_ns);
@@ -276,7 +278,9 @@ void vm_stagger_stop(struct parent *);
 /* life.c: what happens to a running one */
 int vm_watch(struct vment *, struct err *);
 void vm_event(struct vment *, const struct msg_vm_event *);
-void vm_gone(struct vment *); /* vmm has said all it knows */
+void vm_gone(struct vment *);       /* vmm has said all it knows */
+bool vm_ends(const struct vment *); /* or has ended, but for its devices */
+int vm_refuse(const struct vment *, struct err *); /* so it is not asked */
 /* Why a process ended, in words; "" when it did what it should. */
 void proc_cause(const struct msg_reaped *, char *buf, size_t len);
 int vm_stop(struct vment *, uint32_t grace_ms, bool force, struct err *);

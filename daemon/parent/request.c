@@ -211,6 +211,8 @@ start_given(struct parent *p, const struct msg_start *m, struct given *g,
 		v = find_allowed(p, &m->vm, &m->cred, PERM_START, e);
 	if (v == NULL)
 		return (-1);
+	if (v->lingers)
+		return (vm_refuse(v, e));
 	if (vm_runs(v))
 		return (err_set(e, EALREADY, "vm %s is %s already",
 		    v->conf.name, vm_state_name(v->state)));
@@ -313,7 +315,7 @@ on_wait(void *ctx, struct peer *from, struct msg *msg, struct err *e)
 	v = find_allowed(parent_of(ctx), &m->vm, &m->cred, PERM_WAIT, e);
 	if (v == NULL)
 		return (-1);
-	if (vm_runs(v)) {
+	if (vm_runs(v) && !v->lingers) {
 		vm_wait(v, msg->reqno, WAIT_RESULT);
 		return (0);
 	}

@@ -92,13 +92,6 @@ vmdev_soon(struct vmdev *d)
 	    d->again_ns > now ? (unsigned)((d->again_ns - now) / 1000000) : 0);
 }
 
-/* Its VM has no process any more, or never gets to run. */
-static bool
-vmdev_vm_ends(const struct vmdev *d)
-{
-	return (d->v->reaped.id != 0 || d->v->killed || d->v->gone);
-}
-
 /* The guest cannot go on without it. */
 static bool
 vmdev_is_lost(const struct vmdev *d)
@@ -109,7 +102,7 @@ vmdev_is_lost(const struct vmdev *d)
 static bool
 vmdev_to_retry(const struct vmdev *d)
 {
-	return (vmdev_is_lost(d) && !d->launching);
+	return (vmdev_is_lost(d) && !d->launching && !vm_ends(d->v));
 }
 
 static const char *
@@ -269,7 +262,7 @@ vmdev_record(const struct vmdev *d)
 {
 	struct err e;
 
-	if (record_write(d->v, &e) == -1)
+	if (!d->v->lingers && record_write(d->v, &e) == -1)
 		parent_event(d->v->p, d->v, true, "%s", e.text);
 }
 
@@ -366,7 +359,7 @@ vmdev_due(int fd, short what, void *arg)
 		pidfd_kill(d->pidfd, SIGKILL);
 		return;
 	}
-	if (vmdev_vm_ends(d) || d->state != DEV_DOWN || d->launching)
+	if (vm_ends(d->v) || d->state != DEV_DOWN || d->launching)
 		return;
 	if (d->v->p->vmm.peer == NULL)
 		vmdev_after(d, VMM_AGAIN_MS);
@@ -493,20 +486,20 @@ vmdev_died(int fd, short what, void *arg)
 		r.status = si.si_status;
 	}
 	r.oom = r.code == CLD_KILLED && r.status == SIGKILL && !d->shot &&
-	    !vmdev_vm_ends(d) && host_oom_killed();
+	    !vm_ends(d->v) && host_oom_killed();
 	ended = r.code == CLD_EXITED && r.status == 0;
 	vmdev_unwatch(d);
 	vmdev_image_end(d);
 	event_del(d->ev_again);
 	d->trial = false;
-	if (!vmdev_vm_ends(d))
+	if (!vm_ends(d->v))
 		vmdev_send_gone(d);
 	vmdev_cause(d, &r, cause, sizeof(cause));
 	if (v->state == VM_STARTING && !v->killed && !ended)
 		vmdev_failed_start(d, cause);
 	if (v->gone && vmdev_ended(v))
 		vm_gone(v); /* which may have freed them both */
-	else if (!vmdev_vm_ends(d))
+	else if (!vm_ends(d->v))
 		vmdev_again(d, &r, cause);
 }
 
@@ -519,7 +512,7 @@ vmdev_not_launched(struct vmdev *d, const char *why)
 		vmdev_failed_start(d, why);
 	if (v->gone && vmdev_ended(v))
 		vm_gone(v); /* which may have freed them both */
-	else if (!vmdev_vm_ends(d))
+	else if (!vm_ends(d->v))
 		vmdev_lost(d, why);
 }
 
@@ -552,7 +545,7 @@ vmdev_launched(struct vmdev *d, pid_t pid, int *pidfd, const struct err *why)
 		atomic_store(&d->page->state, DEVP_FAILED);
 	} else
 		vmdev_served(d);
-	if (why->code != 0 || vmdev_vm_ends(d))
+	if (why->code != 0 || vm_ends(d->v))
 		vmdev_kill_after(d, LAST_MOMENT_MS);
 }
 
@@ -726,6 +719,22 @@ vmdev_ended(const struct vment *v)
 		if (v->dev[i].pidfd != -1 || v->dev[i].launching)
 			return (false);
 	return (true);
+}
+
+void
+vmdev_left(const struct vment *v, char *buf, size_t len)
+{
+	const struct vmdev *d;
+
+	buf[0] = '\0';
+	for (d = v->dev; d < v->dev + v->ndevs; d++)
+		if (d->pidfd != -1) {
+			snprintf(buf, len,
+			    "waits for the end of process %d of %s %.120s, "
+			    "whose file system does not answer",
+			    (int)d->pid, vmdev_word(d), vmdev_path(d));
+			return;
+		}
 }
 
 void

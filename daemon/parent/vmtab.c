@@ -127,12 +127,16 @@ vm_row(const struct vment *v, struct msg_row *row)
 	row->console_ring = v->conf.console_size;
 	row->ndevs = v->conf.ndisks + v->conf.nshares;
 	if (vm_runs(v)) {
-		row->pid = v->pid;
+		row->pid = v->lingers ? 0 : v->pid;
 		row->restarts = v->restarts;
 		row->started_s = v->started_s;
 	}
 	strlcpy(row->name, v->conf.name, sizeof(row->name));
 	strlcpy(row->reason, v->reason, sizeof(row->reason));
+	if (v->lingers) {
+		row->flags |= ROW_FAILED;
+		vmdev_left(v, row->reason, sizeof(row->reason));
+	}
 }
 
 void

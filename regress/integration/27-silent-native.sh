@@ -119,14 +119,53 @@ replaced() {
 	vmctl stop -fw "$far"
 }
 
+# Its process has the image, and is kept by it then; its machine is not.
+linger() {
+	fuse HUP
+	vmctl start "$far" >"$T/far" 2>&1 &
+	far_pid=$!
+	wait_for 20 not alive "$far_pid"
+	grep -v started "$T/far"
+	openers "$far" 1
+	vm_is "$far" stopping
+	vm_says "$far" "waits for the end of process [0-9]* of disk $T/fuse/far.img"
+}
+
+# refused WORD..: vmctl says so, and why.
+refused() {
+	! timeout 5 "$B/vmctl" -s "$T/vmd.sock" "$@" >"$T/said" 2>&1 ||
+	    fail "$* is done"
+	grep "waits for the end of process" "$T/said"
+}
+
+lingers() {
+	linger
+	refused start "$far"
+	refused pause "$far"
+	refused unpause "$far"
+	refused stop -w "$far"
+	refused stop -fw "$far"
+	rc=0
+	timeout 5 "$B/vmctl" -s "$T/vmd.sock" wait "$far" >"$T/said" 2>&1 || rc=$?
+	equal "$rc" 1
+	fuse USR2
+	wait_for 5 vm_is "$far" stopped
+	equal "$(grep -c "vm $far: start failed" "$T/vmd.log")" 1
+	vmctl start "$far"
+	vmctl stop -fw "$far"
+}
+
 # vmd does not wait for them either; and they go when the server does.
 ended() {
+	linger
 	fuse USR1
 	start_away
 	stop_vmd 20
 	openers "$away" 4
+	openers "$far" 1
 	fuse KILL
 	wait_for 5 openers "$away" 0
+	wait_for 5 openers "$far" 0
 	umount "$T/fuse"
 	nothing_left
 }
@@ -136,6 +175,7 @@ check 'a start that waits for one fails, and nobody else waits' told
 check 'what it leaves is counted, and goes' counted
 check 'a start that waits is stopped' stopped
 check 'F1 a guest that needs its disk again' replaced
+check 'a machine that has ended, but for the process of its disk' lingers
 check 'vmd ends' ended
 umount -l "$T/fuse" 2>/dev/null
 finish

@@ -4,7 +4,8 @@
  *
  * Mount a FUSE file system on DIR, for everybody; whatever a file is called
  * there, it is the same image of so many bytes.  And serve it: after SIGUSR1 who
- * opens it waits, after SIGUSR2 nobody does.  Ends when it is unmounted.
+ * opens it waits, after SIGHUP who asks for a hole in it (which it never gets),
+ * after SIGUSR2 nobody does.  Ends when it is unmounted.
  */
 #include <err.h>
 #include <errno.h>
@@ -30,8 +31,8 @@
 static int dev;
 static uint8_t *image;
 static uint64_t image_bytes;
-static volatile sig_atomic_t silent;
-static uint64_t held[HELD_MAX]; /* opens that wait for their answer */
+static volatile sig_atomic_t silent;         /* to these: an opcode, or 0 */
+static struct fuse_in_header held[HELD_MAX]; /* that wait for their answer */
 static unsigned nheld;
 
 static void
@@ -51,11 +52,23 @@ answer(uint64_t unique, int error, const void *body, size_t len)
 }
 
 static void
-answer_open(uint64_t unique)
+answer_late(const struct fuse_in_header *in)
 {
 	struct fuse_open_out opened = { .fh = 1 };
 
-	answer(unique, 0, &opened, sizeof(opened));
+	if (in->opcode == FUSE_OPEN)
+		answer(in->unique, 0, &opened, sizeof(opened));
+	else
+		answer(in->unique, -EOPNOTSUPP, NULL, 0);
+}
+
+static void
+serve_late(const struct fuse_in_header *in)
+{
+	if (silent != (int)in->opcode)
+		answer_late(in);
+	else if (nheld < HELD_MAX)
+		held[nheld++] = *in;
 }
 
 static void
@@ -115,10 +128,8 @@ serve(const struct fuse_in_header *in, const void *body)
 		answer(in->unique, 0, &attr, sizeof(attr));
 		break;
 	case FUSE_OPEN:
-		if (!silent)
-			answer_open(in->unique);
-		else if (nheld < HELD_MAX)
-			held[nheld++] = in->unique;
+	case FUSE_FALLOCATE:
+		serve_late(in);
 		break;
 	case FUSE_READ:
 		serve_read(in, body);
@@ -143,14 +154,16 @@ serve(const struct fuse_in_header *in, const void *body)
 static void
 on_signal(int sig)
 {
-	silent = sig == SIGUSR1;
+	silent = sig == SIGUSR1 ? FUSE_OPEN
+	    : sig == SIGHUP     ? FUSE_FALLOCATE
+				: 0;
 }
 
 static void
 release(void)
 {
 	while (!silent && nheld > 0)
-		answer_open(held[--nheld]);
+		answer_late(&held[--nheld]);
 }
 
 int
@@ -158,7 +171,7 @@ main(int argc, char **argv)
 {
 	_Alignas(8) static uint8_t buf[WRITE_MAX + 4096];
 	struct sigaction sa = { .sa_handler = on_signal };
-	sigset_t both, none;
+	sigset_t all, none;
 	struct pollfd p;
 	struct fuse_in_header in;
 	ssize_t n;
@@ -171,12 +184,14 @@ main(int argc, char **argv)
 	if (image == MAP_FAILED)
 		err(1, "%s bytes", argv[2]);
 	sigemptyset(&none);
-	sigemptyset(&both);
-	sigaddset(&both, SIGUSR1);
-	sigaddset(&both, SIGUSR2);
-	sigprocmask(SIG_BLOCK, &both, NULL); /* they come in ppoll(2) only */
+	sigemptyset(&all);
+	sigaddset(&all, SIGUSR1);
+	sigaddset(&all, SIGUSR2);
+	sigaddset(&all, SIGHUP);
+	sigprocmask(SIG_BLOCK, &all, NULL); /* they come in ppoll(2) only */
 	sigaction(SIGUSR1, &sa, NULL);
 	sigaction(SIGUSR2, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
 	if ((dev = silentfuse_mount(argv[1], ",allow_other")) == -1)
 		err(1, "%s", argv[1]);
 	puts("mounted");
