@@ -51,6 +51,17 @@ fake_use(struct fake *f)
 	next_fake = f;
 }
 
+bool
+fake_held(struct fake *f)
+{
+	bool held;
+
+	pthread_mutex_lock(&f->lock);
+	held = f->nheld > 0;
+	pthread_mutex_unlock(&f->lock);
+	return (held);
+}
+
 void
 fake_go(struct fake *f, unsigned n)
 {
@@ -346,6 +357,7 @@ fake_sleep(struct hv_vcpu *v, bool hold)
 	bool kicked;
 
 	pthread_mutex_lock(&f->lock);
+	f->nheld += hold;
 	while (!v->kicked && !(hold && f->go > 0))
 		pthread_cond_wait(&f->cond, &f->lock);
 	kicked = v->kicked;

@@ -46,6 +46,7 @@ struct fake {
 	unsigned wrong; /* reads that gave other data than the script */
 	uint64_t wrong_addr, wrong_got;
 	unsigned ndone; /* scripts that have ended */
+	unsigned nheld; /* times that a vCPU stood at a step with hold set */
 	unsigned last_gsi;
 	bool level[64];                 /* of GSIs */
 	struct hv_regs entry;           /* of the last boot() */
@@ -67,6 +68,8 @@ void fake_init(struct fake *);
 void fake_fini(struct fake *);
 /* The one that the next vm_open() takes; the caller keeps it. */
 void fake_use(struct fake *);
+/* Has one come to a step with hold set, and is done with all before it? */
+bool fake_held(struct fake *);
 /* Let n steps with hold set go on. */
 void fake_go(struct fake *, unsigned n);
 /*
