@@ -3,7 +3,6 @@
 # Disks of Linux guests whose processes are killed, whose VM is killed, and that
 # are short of space: no wrong byte, no I/O error.  $ROUNDS: how often they are
 # killed.
-# lab: one processor
 . regress/lib/lib.sh
 ROUNDS=${ROUNDS:-5}
 IO_SECONDS=$((ROUNDS * 4 + 5)) # of I/O, which the kills shall not outlast by much
