@@ -66,7 +66,7 @@ struct vmdev {
 	bool image_found;
 	struct event *ev_image;
 	int vm_sock; /* -1: the vm has it; what it is told of when that is done */
-	struct event *ev_pidfd;
+	struct event *ev_pidfd, *ev_look;
 	struct event *ev_again; /* a new one; or the last moment of this one */
 	uint64_t started_ns;
 	unsigned quick;    /* deaths soon after the start, in a row */

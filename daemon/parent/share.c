@@ -155,6 +155,13 @@ share_spawn(struct vmdev *d, struct err *e)
 
 /* ---- the launcher ---- */
 
+/* Of a disk the same word means that its image is to come. */
+static bool
+share_launching(const struct vmdev *d)
+{
+	return (d->kind == DEV_FS && d->launching);
+}
+
 static struct vmdev *
 share_find(struct parent *p, const struct msg_launched *m)
 {
@@ -164,7 +171,7 @@ share_find(struct parent *p, const struct msg_launched *m)
 	if (v == NULL || m->index >= v->ndevs)
 		return (NULL);
 	d = &v->dev[m->index];
-	return (d->launching && d->replaced == m->gen ? d : NULL);
+	return (share_launching(d) && d->replaced == m->gen ? d : NULL);
 }
 
 /* It is a child of ours and not yet reaped: the pid is its own. */
@@ -223,10 +230,10 @@ launch_down(struct parent *p, struct child *c)
 	for (v = TAILQ_FIRST(&p->vms); v != NULL; v = next) {
 		next = TAILQ_NEXT(v, entry);
 		for (i = n = 0; i < v->ndevs; i++)
-			n += v->dev[i].launching;
+			n += share_launching(&v->dev[i]);
 		/* With the last of them the VM may be gone. */
 		for (i = 0; n > 0; i++)
-			if (v->dev[i].launching) {
+			if (share_launching(&v->dev[i])) {
 				n--;
 				vmdev_launched(&v->dev[i], 0, &none, &why);
 			}

@@ -179,12 +179,24 @@ vmdev_open(struct vment *v, struct err *e)
 	return (0);
 }
 
+static void
+vmdev_look_again(int fd, short what, void *arg)
+{
+	struct vmdev *d = arg;
+
+	(void)fd;
+	(void)what;
+	event_add(d->ev_pidfd, NULL);
+}
+
 static int
 vmdev_watch(struct vmdev *d, struct err *e)
 {
 	d->ev_pidfd =
 	    event_new(d->v->p->base, d->pidfd, EV_READ, vmdev_died, d);
-	if (d->ev_pidfd == NULL || event_add(d->ev_pidfd, NULL) == -1)
+	d->ev_look = event_new(d->v->p->base, -1, 0, vmdev_look_again, d);
+	if (d->ev_pidfd == NULL || d->ev_look == NULL ||
+	    event_add(d->ev_pidfd, NULL) == -1)
 		return (err_set(e, ENOMEM, "no memory to watch %s", d->name));
 	return (0);
 }
@@ -194,7 +206,9 @@ vmdev_unwatch(struct vmdev *d)
 {
 	if (d->ev_pidfd != NULL)
 		event_free(d->ev_pidfd);
-	d->ev_pidfd = NULL;
+	if (d->ev_look != NULL)
+		event_free(d->ev_look);
+	d->ev_pidfd = d->ev_look = NULL;
 	fd_close(&d->pidfd);
 }
 
@@ -216,6 +230,7 @@ vmdev_run(struct vmdev *d, struct err *e)
 
 	if (d->kind == DEV_FS)
 		return (share_spawn(d, e));
+	bug_on(d->pidfd != -1);
 	if ((left = child_left(d->v->p, d->v->id)) >= LEFT_MAX)
 		return (err_set(e, EAGAIN,
 		    "%u processes of this vm still wait for a file system that "
@@ -349,6 +364,11 @@ vmdev_due(int fd, short what, void *arg)
 		return;
 	}
 	if (d->pidfd != -1 && d->launching) {
+		err_set(&e, ECONNRESET, "the vm has let its process go");
+		if (!vm_ends(d->v)) {
+			vmdev_refused(d, &e);
+			return;
+		}
 		vmdev_let_go(d);
 		if (d->v->gone && vmdev_ended(d->v))
 			vm_gone(d->v);
@@ -454,17 +474,6 @@ vmdev_cause(
 }
 
 static void
-vmdev_look_again(int fd, short what, void *arg)
-{
-	struct vmdev *d = arg;
-
-	(void)fd;
-	(void)what;
-	if (d->ev_pidfd != NULL)
-		event_add(d->ev_pidfd, NULL);
-}
-
-static void
 vmdev_died(int fd, short what, void *arg)
 {
 	struct timeval soon = { .tv_usec = LOOK_AGAIN_MS * 1000 };
@@ -478,8 +487,7 @@ vmdev_died(int fd, short what, void *arg)
 	(void)what;
 	if (d->ours && waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG) == 0) {
 		if (si.si_pid == 0) {
-			event_base_once(v->p->base, -1, EV_TIMEOUT,
-			    vmdev_look_again, d, &soon);
+			event_add(d->ev_look, &soon);
 			return;
 		}
 		r.code = si.si_code;
@@ -561,6 +569,11 @@ vmdev_opened(struct vmdev *d)
 {
 	struct err e;
 
+	if (vm_ends(d->v)) {
+		vmdev_image_end(d);
+		vmdev_kill_after(d, LAST_MOMENT_MS);
+		return;
+	}
 	if (d->vm_sock != -1 &&
 	    vmdev_send(d, DEVFD_SOCKET, &d->vm_sock, &e) == -1) {
 		/* vmm is being started again; so is this */
@@ -636,6 +649,8 @@ vmdev_event(struct vment *v, const struct msg_vm_event *ev)
 	case WHAT_DEV_LOST:
 		if (ev->gen != d->replaced)
 			return; /* of one that was before */
+		if (d->launching && d->vm_sock != -1)
+			return; /* it cannot know of that one */
 		d->let_go = true;
 		/* One that is dying closes its socket before we see it dead. */
 		if (d->pidfd != -1)

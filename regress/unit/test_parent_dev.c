@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,9 +43,9 @@ image_process(struct vmdev *d, int *sock, bool silent)
 	return (d->pidfd == -1 ? -1 : 0);
 }
 
-/* Until it has its image, or not. */
+/* A process on the way to its image. */
 static int
-serve(struct vmdev *d, bool silent, struct err *e)
+begin(struct vmdev *d, bool silent, struct err *e)
 {
 	struct vment *v = d->v;
 	int sock;
@@ -57,6 +59,17 @@ serve(struct vmdev *d, bool silent, struct err *e)
 		return (-1);
 	d->launching = true;
 	d->started_ns = host_now_ns();
+	return (0);
+}
+
+/* Until it has its image, or not. */
+static int
+serve(struct vmdev *d, bool silent, struct err *e)
+{
+	struct vment *v = d->v;
+
+	if (begin(d, silent, e) == -1)
+		return (-1);
 	if (silent)
 		d->started_ns -= 10000000000ull;
 	if (vmdev_image_watch(d, e) == -1)
@@ -295,6 +308,149 @@ test_no_device(void)
 	par_close();
 }
 
+/* A disk with a process on its way, of a VM that runs. */
+static struct vmdev *
+with_coming(bool silent)
+{
+	struct vmdev *d;
+	struct err e;
+
+	par_put("a.img", "image", 0600, 0);
+	CHECK_EQ(with_disk("web", "a.img", false, &e), 0);
+	d = &TAILQ_FIRST(&parent.vms)->dev[0];
+	par_end_process(d);
+	CHECK_EQ(begin(d, silent, &e), 0);
+	d->v->state = VM_RUNNING;
+	CHECK_EQ(vmdev_image_watch(d, &e), 0);
+	return (d);
+}
+
+/* launch makes no disk's process; so its end is none to that. */
+static void
+test_launch_dies(void)
+{
+	struct msg_launched m = { .index = 0 };
+	struct vmdev *d;
+
+	par_open();
+	share_init(&parent);
+	d = with_coming(false);
+	m.id = d->v->id;
+	m.gen = d->replaced;
+	launched(&m);
+	parent.launch.down(&parent, &parent.launch);
+	CHECK(d->launching);
+	CHECK(d->pidfd != -1);
+	CHECK_EQ(d->state, DEV_DOWN);
+	while (d->launching)
+		event_base_loop(parent.base, EVLOOP_ONCE);
+	CHECK_EQ(d->state, DEV_UP);
+	par_close();
+}
+
+/* F1: a vm that has no use for the process to come; whether it has that, or not. */
+static void
+test_let_go_early(void)
+{
+	struct msg_vm_event ev = { .what = WHAT_DEV_LOST, .dev = 0 };
+	struct vmdev *d;
+
+	par_open();
+	d = with_coming(true);
+	d->vm_sock = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ev.gen = d->replaced;
+	vmdev_event(d->v, &ev);
+	CHECK(!event_pending(d->ev_again, EV_TIMEOUT, NULL));
+	fd_close(&d->vm_sock);
+	d->v->unpausing = true;
+	vmdev_event(d->v, &ev);
+	while (d->launching)
+		event_base_loop(parent.base, EVLOOP_ONCE);
+	CHECK_EQ(d->pidfd, -1);
+	CHECK_EQ(d->state, DEV_LOST);
+	CHECK(strstr(d->v->reason, "let its process go") != NULL);
+	CHECK(!d->v->unpausing);
+	par_close();
+}
+
+/* It has its image when its VM has none of it any more: it ends all the same. */
+static void
+test_image_late(void)
+{
+	struct vmdev *d;
+
+	par_open();
+	d = with_coming(false);
+	d->tired = true;
+	d->v->killed = true;
+	while (d->launching)
+		event_base_loop(parent.base, EVLOOP_ONCE);
+	CHECK(d->pidfd != -1);
+	CHECK(!d->trial);
+	CHECK(event_pending(d->ev_again, EV_TIMEOUT, NULL));
+	while (event_pending(d->ev_again, EV_TIMEOUT, NULL))
+		event_base_loop(parent.base, EVLOOP_ONCE);
+	CHECK(d->shot);
+	par_close();
+}
+
+/* Of a dead process its tracer is told first: *tracer. */
+static pid_t
+traced(pid_t *tracer)
+{
+	pid_t pid;
+	int sv[2];
+	char c;
+
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		pause();
+		_exit(0);
+	}
+	if ((*tracer = fork()) == 0) {
+		if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 &&
+		    write(sv[1], "t", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(sv[1]);
+	CHECK_EQ(read(sv[0], &c, 1), 1);
+	close(sv[0]);
+	return (pid);
+}
+
+/* The look at one that is dead, but not yet ours to reap, goes with its device. */
+static void
+test_traced(void)
+{
+	struct vmdev old = { .index = 0 };
+	pid_t tracer, pid = traced(&tracer);
+	struct vment *v;
+	struct err e;
+	int pidfd, n;
+
+	par_open();
+	v = par_add("web");
+	conf_disk_init(&v->conf.disks[v->conf.ndisks++]);
+	n = event_base_get_num_events(parent.base, EVENT_BASE_COUNT_ADDED);
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	CHECK_EQ(vmdev_adopt(v, &old, &pidfd, &e), 0);
+	v->dev[0].ours = true;
+	kill(pid, SIGKILL);
+	event_base_loop(parent.base, EVLOOP_ONCE);
+	CHECK(v->dev[0].pidfd != -1);
+	CHECK_EQ(event_base_get_num_events(parent.base, EVENT_BASE_COUNT_ADDED),
+	    n + 1);
+	vmdev_clear(v);
+	CHECK_EQ(
+	    event_base_get_num_events(parent.base, EVENT_BASE_COUNT_ADDED), n);
+	kill(tracer, SIGKILL);
+	CHECK_EQ(waitpid(tracer, NULL, 0), tracer);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	par_close();
+}
+
 static const struct tap_case cases[] = {
 	{ "T49 parent: two vms, one image", test_lock },
 	{ "parent: an image that is another file now", test_other_image },
@@ -302,6 +458,10 @@ static const struct tap_case cases[] = {
 	{ "parent: rows of disks", test_dev_rows },
 	{ "F1 parent: a process that dies again and again", test_dies_again },
 	{ "parent: a process of no device", test_no_device },
+	{ "parent: launch dies while a disk comes", test_launch_dies },
+	{ "F1 parent: a process to come is let go", test_let_go_early },
+	{ "parent: an image for a vm that ends", test_image_late },
+	{ "parent: a device goes that is looked at", test_traced },
 };
 
 TAP_MAIN(cases)
