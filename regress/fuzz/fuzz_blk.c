@@ -16,15 +16,10 @@
 
 #include "daemon/dev/snap.h"
 #include "daemon/disk/raw_int.h"
+#include "regress/fuzz/input.h"
 #include "regress/lib/blkguest.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-/* What this file does is nothing to look for. */
-#ifdef __clang__
-#pragma clang attribute push(                                                  \
-    __attribute__((no_sanitize("coverage"))), apply_to = function)
-#endif
+NO_COVERAGE_BEGIN
 
 #define SECTORS 40
 #define BYTES (SECTORS * 512u)
@@ -35,11 +30,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 #define STEPS_MAX 24
 
 enum { REQUEST, RANGES, ANY, KICK, FAULT, MODE, STOP, SAVE };
-
-struct program {
-	const uint8_t *p;
-	size_t left;
-};
 
 /* What is in flight and how it has to end. */
 struct asked {
@@ -69,16 +59,6 @@ static uint8_t *
 ram(uint64_t gpa)
 {
 	return (g.mem.base + gpa);
-}
-
-static uint64_t
-take(struct program *p, unsigned n)
-{
-	uint64_t v = 0;
-
-	for (; n > 0 && p->left > 0; n--, p->left--)
-		v = v << 8 | *p->p++;
-	return (v);
 }
 
 /* ---- The host --------------------------------------------------------------------- */
@@ -271,7 +251,7 @@ overlaps(uint64_t sector, uint64_t sectors)
 
 /* One row of bytes, as many buffers as the program says; the ends of them. */
 static void
-put(struct program *p, uint64_t at, uint32_t out, uint32_t in)
+put(struct input *p, uint64_t at, uint32_t out, uint32_t in)
 {
 	struct bg_buf b[PIECES_MAX + 2];
 	unsigned n = 0, cuts = (unsigned)take(p, 1) % PIECES_MAX;
@@ -297,7 +277,7 @@ put(struct program *p, uint64_t at, uint32_t out, uint32_t in)
 }
 
 static struct asked *
-next(struct program *p, uint64_t *at)
+next(struct input *p, uint64_t *at)
 {
 	struct asked *a = &asked[nasked];
 
@@ -323,7 +303,7 @@ put_head(uint64_t at, uint32_t type, uint64_t sector)
 }
 
 static uint64_t
-take_sector(struct program *p)
+take_sector(struct input *p)
 {
 	uint64_t v = take(p, 1);
 
@@ -331,7 +311,7 @@ take_sector(struct program *p)
 }
 
 static void
-request(struct program *p)
+request(struct input *p)
 {
 	static const uint8_t types[] = { BLK_T_IN, BLK_T_OUT, BLK_T_FLUSH,
 		BLK_T_GET_ID };
@@ -404,7 +384,7 @@ ranges_good(
 }
 
 static void
-ranges(struct program *p)
+ranges(struct input *p)
 {
 	struct blk_range r[BLK_RANGES_MAX + 4];
 	uint64_t at;
@@ -439,7 +419,7 @@ ranges(struct program *p)
 
 /* Buffers anywhere, of any length, in any order. */
 static void
-any(struct program *p)
+any(struct input *p)
 {
 	struct bg_buf b[4];
 	unsigned n = 1 + (unsigned)take(p, 1) % 4, i;
@@ -534,7 +514,7 @@ kick(void)
 }
 
 static void
-set_mode(struct program *p)
+set_mode(struct input *p)
 {
 	unsigned m = (unsigned)take(p, 1);
 	struct blk *b = bg_blk(&g);
@@ -553,7 +533,7 @@ set_mode(struct program *p)
 }
 
 static void
-save_load(struct program *p)
+save_load(struct input *p)
 {
 	struct snap_w w;
 	struct snap_r r;
@@ -568,7 +548,7 @@ save_load(struct program *p)
 }
 
 static void
-step(struct program *p)
+step(struct input *p)
 {
 	static const int errors[] = { 0, EIO, ENOSPC, EINVAL, EAGAIN, EINTR,
 		EOPNOTSUPP, EDQUOT };
@@ -631,7 +611,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint8_t none[1];
-	struct program p = { data, size }, mode = { none, 1 };
+	struct input p = { data, size }, mode = { none, 1 };
 	unsigned n;
 
 	if (raw == NULL)
@@ -652,6 +632,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	return (0);
 }
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
+
+NO_COVERAGE_END

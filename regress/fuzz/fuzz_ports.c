@@ -8,26 +8,10 @@
 #include <string.h>
 
 #include "daemon/dev/snap.h"
+#include "regress/fuzz/input.h"
 #include "regress/lib/fakemach.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
 enum { IN, OUT, TIME, INPUT, BUTTON, WALL, LOAD, RESET };
-
-struct program {
-	const uint8_t *p;
-	size_t left;
-};
-
-static uint32_t
-take(struct program *g, unsigned n)
-{
-	uint32_t v = 0;
-
-	for (; n > 0 && g->left > 0; n--, g->left--)
-		v = v << 8 | *g->p++;
-	return (v);
-}
 
 /* A port of the device that the number names, and a little past it. */
 static uint16_t
@@ -42,7 +26,7 @@ port_of(unsigned which, unsigned off)
 }
 
 static void
-reload(struct fakemach *f, struct dev *d, struct program *g)
+reload(struct fakemach *f, struct dev *d, struct input *g)
 {
 	struct snap_w a, b;
 	struct snap_r r;
@@ -71,7 +55,7 @@ reload(struct fakemach *f, struct dev *d, struct program *g)
 }
 
 static void
-step(struct fakemach *f, struct program *g)
+step(struct fakemach *f, struct input *g)
 {
 	unsigned op = take(g, 1), which = op >> 3, bytes;
 	struct dev *d = f->dev[which % f->ndevs];
@@ -129,7 +113,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fakemach *f = machine();
-	struct program g = { data, size }, none = { NULL, 0 };
+	struct input g = { data, size }, none = { NULL, 0 };
 	unsigned i, steps;
 
 	f->mono_ns = 5000000000ull;

@@ -29,13 +29,9 @@ static int fuzz_fcntl(int, int, ...);
 #undef ioctl
 #undef fcntl
 
-/* What this file does is nothing to look for. */
-#ifdef __clang__
-#pragma clang attribute push(                                                  \
-    __attribute__((no_sanitize("coverage"))), apply_to = function)
-#endif
+#include "regress/fuzz/input.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+NO_COVERAGE_BEGIN
 
 #define INPUT_MAX 96
 #define STEPS_MAX 12
@@ -43,33 +39,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 enum { READ, WRITE, FLUSH, DISCARD, ZERO, UNMAP, SUBMIT };
 
-static const uint8_t *in;
-static size_t left;
+static struct input in;
 static int file = -1;
 static aio_context_t aio;
 static uint8_t model[BYTES], buf[BYTES + 4096] __attribute__((aligned(4096)));
-
-static void
-take(void *to, size_t n)
-{
-	size_t have = n < left ? n : left;
-
-	memset(to, 0, n);
-	if (have == 0)
-		return;
-	memcpy(to, in, have);
-	in += have;
-	left -= have;
-}
-
-static uint8_t
-byte(void)
-{
-	uint8_t b;
-
-	take(&b, 1);
-	return (b);
-}
 
 /* ---- What the host says ------------------------------------------------- */
 
@@ -77,10 +50,10 @@ byte(void)
 static uint32_t
 number(void)
 {
-	uint32_t v = byte();
+	uint32_t v = take_byte(&in);
 
 	if (v & 0x80)
-		take(&v, sizeof(v));
+		take_bytes(&in, &v, sizeof(v));
 	else
 		v = 1u << (v & 31);
 	return (v);
@@ -90,7 +63,7 @@ static int
 fuzz_statx(int fd, const char *path, int flags, unsigned mask, struct statx *st)
 {
 	static const uint16_t modes[] = { S_IFREG, S_IFREG, S_IFBLK, S_IFDIR };
-	unsigned how = byte();
+	unsigned how = take_byte(&in);
 
 	(void)path;
 	if (fd < 0 || !(flags & AT_EMPTY_PATH) || !(mask & STATX_DIOALIGN))
@@ -100,7 +73,7 @@ fuzz_statx(int fd, const char *path, int flags, unsigned mask, struct statx *st)
 	st->stx_mask = STATX_BASIC_STATS | (how & 4 ? STATX_DIOALIGN : 0);
 	st->stx_size = BYTES;
 	if (how & 8)
-		take(&st->stx_size, sizeof(st->stx_size));
+		take_bytes(&in, &st->stx_size, sizeof(st->stx_size));
 	st->stx_blksize = number();
 	st->stx_dio_mem_align = number();
 	st->stx_dio_offset_align = number();
@@ -116,12 +89,12 @@ fuzz_ioctl(int fd, unsigned long request, void *to)
 
 	(void)fd;
 	errno = ENOTTY;
-	if (byte() < 8)
+	if (take_byte(&in) < 8)
 		return (-1);
 	switch (request) {
 	case BLKGETSIZE64:
-		if (byte() & 1)
-			take(&bytes, sizeof(bytes));
+		if (take_byte(&in) & 1)
+			take_bytes(&in, &bytes, sizeof(bytes));
 		memcpy(to, &bytes, sizeof(bytes));
 		return (0);
 	case BLKSSZGET:
@@ -141,7 +114,7 @@ fuzz_fcntl(int fd, int cmd, ...)
 	if (fd < 0 || (cmd != F_GETFL && cmd != F_SETFL))
 		abort();
 	errno = EINVAL;
-	return (byte() < 8 ? -1 : 0);
+	return (take_byte(&in) < 8 ? -1 : 0);
 }
 
 static bool
@@ -197,14 +170,14 @@ submit(struct disk *d, struct iovec *v, int n, uint64_t off, uint64_t len)
 static void
 request(struct disk *d)
 {
-	unsigned op = byte() % 7, shift = byte();
+	unsigned op = take_byte(&in) % 7, shift = take_byte(&in);
 	uint64_t room = d->limits.bytes < BYTES ? d->limits.bytes : BYTES;
 	uint64_t off, len;
 	struct iovec v[2];
 	int rc = 0;
 
-	off = byte() * 512ull % room & ~511ull;
-	len = (byte() & 31) * 512ull;
+	off = take_byte(&in) * 512ull % room & ~511ull;
+	len = (take_byte(&in) & 31) * 512ull;
 	if (len == 0 || len > room - off)
 		len = room - off;
 	v[0].iov_base = buf + (shift & 15);
@@ -213,7 +186,7 @@ request(struct disk *d)
 	v[1].iov_len = len - v[0].iov_len;
 	switch (op) {
 	case WRITE:
-		memset(v[0].iov_base, byte(), len);
+		memset(v[0].iov_base, take_byte(&in), len);
 		memcpy(model + off, v[0].iov_base, len);
 		rc = d->ops->writev(d, v, 2, off);
 		break;
@@ -260,9 +233,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (file == -1)
 		once();
-	in = data;
-	left = size;
-	how = byte();
+	in = (struct input){ data, size };
+	how = take_byte(&in);
 	conf.readonly = how & 1;
 	conf.direct = how & 2;
 	nfds = how & 0xc ? 1 : how >> 4 & 3;
@@ -274,7 +246,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memset(model, 0, sizeof(model));
 		if (ftruncate(file, 0) == -1 || ftruncate(file, BYTES) == -1)
 			abort();
-		for (i = 0; left > 0 && i < STEPS_MAX; i++)
+		for (i = 0; in.left > 0 && i < STEPS_MAX; i++)
 			request(&d);
 	}
 	disk_close(&d);
@@ -283,6 +255,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		close(fds[0]);
 	return (0);
 }
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
+
+NO_COVERAGE_END

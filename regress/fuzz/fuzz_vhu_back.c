@@ -14,10 +14,9 @@
 #include <unistd.h>
 
 #include "daemon/vhu/back_int.h"
+#include "regress/fuzz/input.h"
 #include "shared/devpage.h"
 #include "shared/fd.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 #define MEM_BYTES 0x10000
 #define NFDS 6
@@ -225,20 +224,6 @@ once(void)
 		abort();
 }
 
-struct program {
-	const uint8_t *p;
-	size_t left;
-};
-
-static uint8_t
-byte(struct program *g)
-{
-	if (g->left == 0)
-		return (0);
-	g->left--;
-	return (*g->p++);
-}
-
 /* Which of the fds, and how many, is in what would else be unused. */
 static void
 fds_give(struct vhu_msg *m, uint8_t which)
@@ -263,7 +248,7 @@ answer_check(const struct vhu_msg *reply)
 
 /* As vhu_back_serve() does, without a socket. */
 static bool
-message(struct program *g)
+message(struct input *g)
 {
 	struct vhu_msg m, reply;
 	uint8_t which, n;
@@ -271,14 +256,14 @@ message(struct program *g)
 	unsigned i;
 	int r;
 
-	vhu_msg_init(&m, byte(g));
-	which = byte(g);
+	vhu_msg_init(&m, take_byte(g));
+	which = take_byte(g);
 	m.flags |= which & 1 ? VHU_NEED_REPLY : 0;
-	n = byte(g);
+	n = take_byte(g);
 	if (n != 0)
 		m.size = n;
 	for (i = 0; i < m.size && i < sizeof(m.body); i++)
-		((uint8_t *)&m.body)[i] = byte(g);
+		((uint8_t *)&m.body)[i] = take_byte(g);
 	fds_give(&m, which);
 	r = vhu_check(&m, &e);
 	if (r == 0 && (r = vhu_back_request(b, &m, &reply, &e)) == 1)
@@ -289,13 +274,13 @@ message(struct program *g)
 
 /* Bytes and fds as they come from a socket, cut where the program ends. */
 static void
-stream(struct program *g)
+stream(struct input *g)
 {
 	union {
 		struct cmsghdr align;
 		char room[CMSG_SPACE(sizeof(int) * 15)];
 	} control = { .room = { 0 } };
-	uint8_t buf[512], how = byte(g);
+	uint8_t buf[512], how = take_byte(g);
 	unsigned i, nfds = how & 15;
 	struct iovec iov = { buf, g->left < sizeof(buf) ? g->left : 512 };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -324,9 +309,9 @@ stream(struct program *g)
 
 /* Descriptor 0 in ring after ring; or any byte. */
 static void
-guest_does(struct program *g)
+guest_does(struct input *g)
 {
-	unsigned at = byte(g), v = byte(g);
+	unsigned at = take_byte(g), v = take_byte(g);
 	uint8_t *p = guest + (at & 0xf) * 0x1000u;
 
 	p[(at >> 4) * 2 + (v & 1)] = (uint8_t)v;
@@ -335,18 +320,18 @@ guest_does(struct program *g)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct program g = { data, size };
+	struct input g = { data, size };
 	unsigned n;
 
 	if (b == NULL)
 		once();
 	for (n = 0; g.left > 0 && n < 64; n++) {
-		switch (byte(&g) & 7) {
+		switch (take_byte(&g) & 7) {
 		case 0:
 			guest_does(&g);
 			break;
 		case 1:
-			serve(&b->q[byte(&g) & 1]);
+			serve(&b->q[take_byte(&g) & 1]);
 			break;
 		case 2:
 			stream(&g);

@@ -18,6 +18,7 @@ static int fuzz_recv(int, struct vhu_msg *, struct err *);
 
 #include "daemon/dev/snap.h"
 #include "daemon/dev/vio_proxy.h"
+#include "regress/fuzz/input.h"
 
 #define SOCK 0x7ffffff0 /* never open */
 #define PROTOCOL                                                               \
@@ -26,37 +27,12 @@ static int fuzz_recv(int, struct vhu_msg *, struct err *);
 #define QUEUES 2
 #define INPUT_MAX 96 /* a connection or three */
 
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static const uint8_t *in;
-static size_t left;
+static struct input in;
 static struct vhu_msg asked; /* what waits for an answer */
 static bool lost;
 static struct mem mem;
 static struct devpage page;
 static struct vio blk, fs;
-
-static void
-take(void *buf, size_t n)
-{
-	size_t have = n < left ? n : left;
-
-	memset(buf, 0, n);
-	if (have == 0)
-		return;
-	memcpy(buf, in, have);
-	in += have;
-	left -= have;
-}
-
-static uint8_t
-byte(void)
-{
-	uint8_t b;
-
-	take(&b, 1);
-	return (b);
-}
 
 static int
 fuzz_send(int sock, const struct vhu_msg *m, struct err *e)
@@ -76,7 +52,7 @@ honest(struct vhu_msg *m, bool own_number)
 
 	vhu_msg_reply(m, &asked);
 	if (own_number)
-		take(&n, sizeof(n));
+		take_bytes(&in, &n, sizeof(n));
 	switch (asked.request) {
 	case VHU_GET_FEATURES:
 		m->body.u64 = own_number ? n : ~0ull;
@@ -96,7 +72,7 @@ honest(struct vhu_msg *m, bool own_number)
 		m->body.config = asked.body.config;
 		m->body.config.data[34] = QUEUES;
 		if (own_number)
-			take(m->body.config.data, 60);
+			take_bytes(&in, m->body.config.data, 60);
 		break;
 	default:
 		m->body.u64 = n;
@@ -111,23 +87,23 @@ hostile(struct vhu_msg *m, struct err *e)
 	uint16_t size;
 	unsigned i;
 
-	vhu_msg_init(m, byte());
-	m->flags = byte();
-	take(&size, sizeof(size));
+	vhu_msg_init(m, take_byte(&in));
+	m->flags = take_byte(&in);
+	take_bytes(&in, &size, sizeof(size));
 	m->size = size;
-	m->nfds = byte() & (VHU_FDS_MAX - 1);
+	m->nfds = take_byte(&in) & (VHU_FDS_MAX - 1);
 	for (i = 0; i < VHU_FDS_MAX; i++)
 		m->fd[i] = -1;
 	if (m->size > sizeof(m->body))
 		return (-1);
-	take(&m->body, m->size);
+	take_bytes(&in, &m->body, m->size);
 	return (vhu_check(m, e) == -1 ? -1 : 1);
 }
 
 static int
 fuzz_recv(int sock, struct vhu_msg *m, struct err *e)
 {
-	uint8_t how = byte();
+	uint8_t how = take_byte(&in);
 
 	if (sock != SOCK)
 		abort();
@@ -206,7 +182,7 @@ save(struct vio *v)
 	snap_w_init(&w);
 	v->ops->save(v, &w);
 	if (w.len_bytes > 0)
-		w.buf[0] ^= byte() & 1;
+		w.buf[0] ^= take_byte(&in) & 1;
 	snap_r_init(&r, w.buf, w.len_bytes);
 	(void)v->ops->load(v, &r, &e);
 	snap_w_fini(&w);
@@ -217,13 +193,13 @@ static void
 rings(const struct vio *v)
 {
 	uint16_t n;
-	unsigned i = byte() % v->nqueues;
+	unsigned i = take_byte(&in) % v->nqueues;
 
 	if (!vq_is_open(&v->vq[i]))
 		return;
-	take(&n, sizeof(n));
+	take_bytes(&in, &n, sizeof(n));
 	memcpy(v->vq[i].avail + 2, &n, sizeof(n));
-	memcpy(v->vq[i].used + 2, &n, byte() & 1 ? sizeof(n) : 1);
+	memcpy(v->vq[i].used + 2, &n, take_byte(&in) & 1 ? sizeof(n) : 1);
 }
 
 static void
@@ -244,7 +220,7 @@ act(struct vio *v)
 	struct err e;
 	int rc = 0, sock = SOCK;
 
-	switch (byte() % 7) {
+	switch (take_byte(&in) % 7) {
 	case 0:
 		if (!x->running && vio_proxy_there(v))
 			rc = vio_proxy_start(v, &mem, 15, &e);
@@ -261,7 +237,7 @@ act(struct vio *v)
 		rc = vio_proxy_replace(v, &sock, &e);
 		break;
 	case 4:
-		(void)vio_proxy_look(v, byte() & 1);
+		(void)vio_proxy_look(v, take_byte(&in) & 1);
 		(void)vio_proxy_busy(v);
 		break;
 	case 5:
@@ -288,14 +264,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n > INPUT_MAX)
 		return (-1);
 	setup();
-	in = data;
-	left = n;
-	v = byte() & 1 ? &fs : &blk;
+	in = (struct input){ data, n };
+	v = take_byte(&in) & 1 ? &fs : &blk;
 	lost = false;
 	lost = vio_proxy_replace(v, &sock, &e) == -1;
 	for (i = 0; i < v->nqueues; i++)
 		queue_up(v, i);
-	while (left > 0)
+	while (in.left > 0)
 		act(v);
 	vio_proxy_drop(v);
 	if (vio_proxy_reset(v, &e) == -1) /* without a process it cannot fail */

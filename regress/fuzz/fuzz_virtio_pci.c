@@ -23,36 +23,17 @@ fuzz_random(void *buf, size_t n, unsigned flags)
 #define getrandom fuzz_random
 #include "daemon/dev/vio_rng.c"
 
+#include "regress/fuzz/input.h"
 #include "regress/lib/fakeguest.h"
 
-/* What this file does is nothing to look for. */
-#ifdef __clang__
-#pragma clang attribute push(                                                  \
-    __attribute__((no_sanitize("coverage"))), apply_to = function)
-#endif
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+NO_COVERAGE_BEGIN
 
 #define INPUT_MAX 64 /* run gives it to libFuzzer */
 #define RELOADS_MAX 1
 
 enum { CFG, BAR, COMMON, PORT, MEMORY, UP, TIME, OTHER };
 
-struct program {
-	const uint8_t *p;
-	size_t left;
-	unsigned reloads;
-};
-
-static uint64_t
-take(struct program *g, unsigned n)
-{
-	uint64_t v = 0;
-
-	for (; n > 0 && g->left > 0; n--, g->left--)
-		v = v << 8 | *g->p++;
-	return (v);
-}
+static unsigned reloads;
 
 static void
 save(struct fakeguest *fg, struct snap_w *w)
@@ -62,7 +43,7 @@ save(struct fakeguest *fg, struct snap_w *w)
 }
 
 static void
-reload(struct fakeguest *fg, struct program *g)
+reload(struct fakeguest *fg, struct input *g)
 {
 	static struct snap_w a, b;
 	struct snap_r r;
@@ -86,7 +67,7 @@ reload(struct fakeguest *fg, struct program *g)
 }
 
 static void
-step(struct fakeguest *fg, struct program *g)
+step(struct fakeguest *fg, struct input *g)
 {
 	unsigned op = (unsigned)take(g, 1), bytes = 1u << (op >> 3 & 3);
 	bool write = op >> 5 & 1;
@@ -150,7 +131,7 @@ step(struct fakeguest *fg, struct program *g)
 		break;
 	default:
 		if (bytes == 8) {
-			if (g->reloads++ < RELOADS_MAX)
+			if (reloads++ < RELOADS_MAX)
 				reload(fg, g);
 			break;
 		}
@@ -186,14 +167,14 @@ guest(void)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct program g = { data, size, 0 }, none = { NULL, 0, 0 };
+	struct input g = { data, size }, none = { NULL, 0 };
 	struct fakeguest *fg = guest();
 
+	reloads = 0;
 	while (g.left > 0)
 		step(fg, &g);
 	reload(fg, &none);
 	return (0);
 }
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
+
+NO_COVERAGE_END

@@ -20,15 +20,10 @@
 #include "daemon/dev/vio_proxy.h"
 #include "daemon/dev/virtio_pci.h"
 #include "daemon/vhu/wire.h"
+#include "regress/fuzz/input.h"
 #include "regress/lib/fakeguest.h"
 
-/* What this file does is nothing to look for. */
-#ifdef __clang__
-#pragma clang attribute push(                                                  \
-    __attribute__((no_sanitize("coverage"))), apply_to = function)
-#endif
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+NO_COVERAGE_BEGIN
 
 #define INPUT_MAX 48
 #define SOCK 0x7ffffff0 /* never open */
@@ -53,20 +48,9 @@ enum {
 	RESET,
 };
 
-static const uint8_t *in;
-static size_t left;
+static struct input in;
 static struct fakeguest g;
 static struct devpage page;
-
-static uint64_t
-take(unsigned n)
-{
-	uint64_t v = 0;
-
-	for (; n > 0 && left > 0; n--, left--)
-		v = v << 8 | *in++;
-	return (v);
-}
 
 static struct vpci *
 vpci(void)
@@ -273,8 +257,8 @@ rings(unsigned how)
 	log->version = 1;
 	log->desc_num = vpci()->q[i].rings.size;
 	log->used_idx = idx[1];
-	log->desc[slot].inflight = (uint8_t)(take(1) & 3);
-	log->desc[slot].counter = take(1);
+	log->desc[slot].inflight = (uint8_t)(take(&in, 1) & 3);
+	log->desc[slot].counter = take(&in, 1);
 }
 
 /* ---- The machine -------------------------------------------------------- */
@@ -286,11 +270,11 @@ replace(unsigned how)
 	struct err e;
 
 	if (how & 1)
-		back.features = take(1) & 2 ? VIO_F_VERSION_1 : 0;
+		back.features = take(&in, 1) & 2 ? VIO_F_VERSION_1 : 0;
 	if (how & 2)
-		back.nqueues = (unsigned)take(1) % 4;
+		back.nqueues = (unsigned)take(&in, 1) % 4;
 	if (how & 4)
-		back.cfg = (uint8_t)take(1);
+		back.cfg = (uint8_t)take(&in, 1);
 	(void)virtio_pci_replace(g.dev, &sock, &e);
 	if (sock != -1)
 		abort();
@@ -323,9 +307,9 @@ reload(void)
 		    memcmp(a.buf, b.buf, a.len_bytes) != 0)
 			abort();
 	}
-	if (left > 2) {
-		at = take(2) % a.len_bytes;
-		a.buf[at] ^= (uint8_t)take(1);
+	if (in.left > 2) {
+		at = take(&in, 2) % a.len_bytes;
+		a.buf[at] ^= (uint8_t)take(&in, 1);
 		snap_r_init(&r, a.buf, a.len_bytes);
 		(void)dev_load(g.dev, &r, &e);
 	}
@@ -372,11 +356,11 @@ up(unsigned how)
 static void
 config(bool write)
 {
-	unsigned at = (unsigned)take(1), bytes = 1u << (at & 3) % 3;
+	unsigned at = (unsigned)take(&in, 1), bytes = 1u << (at & 3) % 3;
 
 	at = at & 0xfc;
 	if (write)
-		fg_cfg_out(&g, at, bytes, (uint32_t)take(bytes));
+		fg_cfg_out(&g, at, bytes, (uint32_t)take(&in, bytes));
 	else
 		fg_cfg_in(&g, at, bytes);
 }
@@ -393,11 +377,11 @@ guest(unsigned op, unsigned how)
 		break;
 	case TABLE:
 		fg_mem_out(&g, g.table.addr + how % 12 * 4, how & 0x80 ? 8 : 4,
-		    take(how & 0x80 ? 8 : 4));
+		    take(&in, how & 0x80 ? 8 : 4));
 		break;
 	case COMMON:
 		if (how & 0x80)
-			fg_out(&g, how & 0x3f, (uint32_t)take(2));
+			fg_out(&g, how & 0x3f, (uint32_t)take(&in, 2));
 		else
 			fg_in(&g, how & 0x3f);
 		break;
@@ -415,7 +399,7 @@ guest(unsigned op, unsigned how)
 static void
 step(void)
 {
-	unsigned op = (unsigned)take(1) & 15, how = (unsigned)take(1);
+	unsigned op = (unsigned)take(&in, 1) & 15, how = (unsigned)take(&in, 1);
 
 	switch (op) {
 	case RING:
@@ -510,14 +494,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (g.dev == NULL)
 		once();
-	left = 0;
+	in.left = 0;
 	begin();
-	in = data;
-	left = size;
-	while (left > 0)
+	in = (struct input){ data, size };
+	while (in.left > 0)
 		step();
 	return (0);
 }
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
+
+NO_COVERAGE_END

@@ -8,8 +8,7 @@
 #include <string.h>
 
 #include "daemon/dev/vq.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+#include "regress/fuzz/input.h"
 
 static bool mutate;
 static uint8_t salt;
@@ -36,26 +35,11 @@ fuzz_get(const uint8_t *p, unsigned bytes)
 
 enum { OPEN, WRITE, DESC, AVAIL, POP, PUSH, SIGNAL, MODE };
 
-struct program {
-	const uint8_t *p;
-	size_t left;
-};
-
 static struct mem mem;
-
-static uint64_t
-take(struct program *g, unsigned n)
-{
-	uint64_t v = 0;
-
-	for (; n > 0 && g->left > 0; n--, g->left--)
-		v = v << 8 | *g->p++;
-	return (v);
-}
 
 /* Mostly near by; sometimes anywhere. */
 static uint64_t
-take_gpa(struct program *g)
+take_gpa(struct input *g)
 {
 	unsigned how = (unsigned)take(g, 1);
 
@@ -65,7 +49,7 @@ take_gpa(struct program *g)
 }
 
 static void
-put_desc(struct program *g, struct vq *q)
+put_desc(struct input *g, struct vq *q)
 {
 	struct desc d;
 	unsigned i = (unsigned)take(g, 1);
@@ -79,7 +63,7 @@ put_desc(struct program *g, struct vq *q)
 }
 
 static void
-put_avail(struct program *g, struct vq *q)
+put_avail(struct input *g, struct vq *q)
 {
 	uint16_t idx = 0, head = (uint16_t)take(g, 1);
 	uint64_t at = q->rings.avail_gpa;
@@ -116,7 +100,7 @@ check(const struct vq *q, const struct vq_chain *c)
 }
 
 static void
-open_rings(struct program *g, struct vq *q)
+open_rings(struct input *g, struct vq *q)
 {
 	unsigned how = (unsigned)take(g, 1);
 	struct vq_rings r = { .size = (uint16_t)(1u << (how & 15)) };
@@ -142,7 +126,7 @@ struct state {
 };
 
 static void
-step(struct program *g, struct state *s)
+step(struct input *g, struct state *s)
 {
 	uint8_t byte;
 	uint64_t at;
@@ -193,7 +177,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct state s;
-	struct program g = { data, size };
+	struct input g = { data, size };
 	struct err e;
 	unsigned n;
 
