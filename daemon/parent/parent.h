@@ -207,15 +207,17 @@ void vmdev_end(struct vment *); /* its VM's process is dead: theirs follow */
 bool vmdev_ended(const struct vment *);
 void vmdev_left(const struct vment *, char *buf, size_t len); /* in words */
 void vmdev_clear(struct vment *);
-/* One has died now: how long the next one has to wait. */
-unsigned vmdev_wait_ms(struct vmdev *, uint64_t now_ns);
 /* The words of one that failed to start, if there are any. */
 bool vmdev_words(const struct vment *, char *buf, size_t len);
-/* A share's process is there (takes *pidfd), or is not: pidfd -1 and why. */
-void vmdev_launched(struct vmdev *, pid_t, int *pidfd, const struct err *why);
 /* Of a record: the process an earlier vmd started, alive or not. */
 int vmdev_adopt(struct vment *, const struct vmdev *, int *pidfd, struct err *);
 void vmdev_record(const struct vmdev *);
+
+/* vmdev_again.c: a process has died; it, or another, is there or is not */
+/* One has died now: how long the next one has to wait. */
+unsigned vmdev_wait_ms(struct vmdev *, uint64_t now_ns);
+/* A share's process is there (takes *pidfd), or is not: pidfd -1 and why. */
+void vmdev_launched(struct vmdev *, pid_t, int *pidfd, const struct err *why);
 /* It has its image; or it has not, and is killed. */
 void vmdev_opened(struct vmdev *);
 void vmdev_refused(struct vmdev *, const struct err *why);
@@ -232,6 +234,8 @@ bool vmdev_launching(const struct vment *); /* a disk's image is to come */
 /* vmdev_row.c: what clients see of them */
 unsigned vmdev_count(const struct vment *); /* disks, then shares */
 void vmdev_name(const struct vment *, unsigned index, char *buf, size_t len);
+const char *vmdev_word(const struct vmdev *); /* "disk", "share" */
+const char *vmdev_path(const struct vmdev *);
 void vmdev_rows(const struct vment *); /* tell control of all */
 void vmdev_set(struct vmdev *, enum dev_state, const char *reason);
 

@@ -22,6 +22,18 @@ vmdev_name(const struct vment *v, unsigned i, char *buf, size_t len)
 		snprintf(buf, len, "fs%u", i - v->conf.ndisks);
 }
 
+const char *
+vmdev_word(const struct vmdev *d)
+{
+	return (d->kind == DEV_FS ? "share" : "disk");
+}
+
+const char *
+vmdev_path(const struct vmdev *d)
+{
+	return (d->kind == DEV_FS ? share_conf(d)->path : vmdev_disk(d)->path);
+}
+
 static void
 vmdev_row_disk(const struct conf_disk *disk, struct msg_dev_row *m)
 {
