@@ -206,6 +206,13 @@ figures(struct devpage *page, struct blk_figures *f)
 	memset(f, 0, sizeof(*f));
 }
 
+/* With something to do, an empty ring is not worth a word to the guest. */
+static bool
+worth_a_pop(const struct blk_queue *bq, const struct vq *q)
+{
+	return (bq->nidle > 0 && (bq->ntodo + bq->nflying == 0 || vq_waits(q)));
+}
+
 /* As many as there is room for; what the last vq_pop() said. */
 static int
 fill(struct vio *v, struct blk_queue *bq, struct vq *q)
@@ -215,7 +222,7 @@ fill(struct vio *v, struct blk_queue *bq, struct vq *q)
 	uint64_t now;
 	int more = 1;
 
-	while (bq->nidle > 0 && (more = vq_pop(q, &bq->chain)) == 1)
+	while (worth_a_pop(bq, q) && (more = vq_pop(q, &bq->chain)) == 1)
 		take(v, bq, q);
 	if (bq->ntodo == first)
 		return (more);

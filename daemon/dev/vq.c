@@ -401,6 +401,12 @@ waiting(struct vq *q)
 }
 
 bool
+vq_waits(const struct vq *q)
+{
+	return (q->again > 0 || avail_idx(q) != q->next_avail);
+}
+
+bool
 vq_stopped(const struct vq *q)
 {
 	return (atomic_load_explicit(&q->stopped, memory_order_acquire));

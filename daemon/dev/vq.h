@@ -107,6 +107,11 @@ bool vq_is_open(const struct vq *);
  * the queue is closed.  After 0 the guest notifies of the next one.
  */
 int vq_pop(struct vq *, struct vq_chain *);
+/*
+ * Would vq_pop() have something to say?  Only a look: a guest whose requests are
+ * being done need not notify, which is an exit.
+ */
+bool vq_waits(const struct vq *);
 /* Done, with the first written_bytes of the in buffers written.  T16. */
 void vq_push(struct vq *, const struct vq_chain *, uint32_t written_bytes);
 /* Does the guest want an interrupt for what was pushed since the last call? */

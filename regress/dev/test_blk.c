@@ -182,6 +182,42 @@ read_write(void)
 	bg_close(&g);
 }
 
+/* 2.7.10: where the guest is to notify of the next. */
+static uint16_t
+avail_event(void)
+{
+	const struct vq *q = &g.v.vq[0];
+
+	return (*(uint16_t *)(void *)(q->used + 4 + 8 * q->rings.size));
+}
+
+/* While a request is being done the guest makes another available. */
+static void
+ask_another(enum fs_call call)
+{
+	(void)call;
+	CHECK_EQ(avail_event(), 0);
+	if (faultsys.calls[FS_PREADV] == 1)
+		bg_ask(&g, 0, 1, BLK_T_IN, 1, BG_DATA + 512, 512);
+}
+
+/* It is found without a word, and the guest was not asked for one. */
+static void
+no_kicks(void)
+{
+	struct bg_conf c = { .event_idx = true };
+	uint32_t head, n;
+
+	bg_open(&g, &c);
+	faultsys.hook = ask_another;
+	bg_ask(&g, 0, 0, BLK_T_IN, 0, BG_DATA, 512);
+	bg_kick(&g, 0);
+	CHECK_EQ(faultsys.calls[FS_PREADV], 2);
+	CHECK(bg_used(&g, 0, &head, &n) && bg_used(&g, 0, &head, &n));
+	CHECK_EQ(avail_event(), 2);
+	bg_close(&g);
+}
+
 static void
 id(void)
 {
@@ -688,6 +724,7 @@ static const struct tap_case cases[] = {
 	{ "blk: what is no disk", config_bad },
 	{ "blk: save and load", save_load },
 	{ "T16 blk: read, write, flush, figures", read_write },
+	{ "blk: a guest that is served need not notify", no_kicks },
 	{ "T16 blk: serial number", id },
 	{ "blk: any cut into descriptors", layouts },
 	{ "blk: discard", discard },

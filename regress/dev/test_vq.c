@@ -98,11 +98,15 @@ plain(void)
 {
 	start(false);
 	CHECK_EQ(vq_pop(&q, &c), 0);
+	CHECK(!vq_waits(&q));
 	desc(0, DATA, 10, NEXT, 7);
 	desc(7, DATA + 100, 20, NEXT, 3);
 	desc(3, DATA + 200, 30, NEXT | WRITE, 9);
 	desc(9, DATA + 300, 40, WRITE, 77); /* next does not count */
-	CHECK_EQ(pop0(), 1);
+	avail(0);
+	CHECK(vq_waits(&q));
+	CHECK_EQ(vq_pop(&q, &c), 1);
+	CHECK(!vq_waits(&q));
 	CHECK_EQ(c.head, 0);
 	CHECK_EQ(c.nout, 2);
 	CHECK_EQ(c.nin, 2);
