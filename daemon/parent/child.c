@@ -17,6 +17,7 @@
 
 #include "daemon/parent/host.h"
 #include "daemon/parent/parent.h"
+#include "shared/clock.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 
@@ -111,7 +112,7 @@ child_died(int fd, short what, void *arg)
 		return;
 	}
 	/* One that dies as soon as it starts must not burn the machine. */
-	if (host_now_ns() - c->started_ns < 1000000000ull)
+	if (clock_now_ns() - c->started_ns < 1000000000ull)
 		tv.tv_sec = 1;
 	event_add(c->ev_again, &tv);
 }
@@ -167,7 +168,7 @@ child_start(struct child *c, struct err *e)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
 		return (err_errno(e, "socketpair"));
 	conf.fd[0] = sv[1];
-	c->started_ns = host_now_ns();
+	c->started_ns = clock_now_ns();
 	if (proc_spawn(c->desc, &conf, &c->pid, &c->pidfd, e) == -1) {
 		close(sv[0]);
 		close(sv[1]);

@@ -30,15 +30,6 @@
 #define LOCK_TRIES 40
 #define LOCK_PAUSE_NS 50000000 /* two seconds in all */
 
-uint64_t
-host_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec);
-}
-
 int
 pidfd_kill(int pidfd, int sig)
 {

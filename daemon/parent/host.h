@@ -27,7 +27,6 @@ void host_hugepages(const struct conf *);
 int host_state_open(struct parent *, struct err *);
 /* The control socket. */
 int host_listen(struct parent *, struct err *);
-uint64_t host_now_ns(void); /* CLOCK_MONOTONIC */
 /* Did the kernel's OOM killer strike since the last call? */
 bool host_oom_killed(void);
 /* pidfd_send_signal(2): no other way to signal is used.  T77. */

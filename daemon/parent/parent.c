@@ -19,6 +19,7 @@
 
 #include "daemon/parent/host.h"
 #include "daemon/parent/parent.h"
+#include "shared/clock.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 #include "shared/str.h"
@@ -34,7 +35,7 @@
 static bool
 event_fits(struct vment *v)
 {
-	uint64_t now = host_now_ns();
+	uint64_t now = clock_now_ns();
 
 	if (v->told_ns < now)
 		v->told_ns = now;

@@ -9,7 +9,6 @@
 
 #include <event2/event.h>
 
-#include "daemon/parent/host.h"
 #include "daemon/parent/parent.h"
 #include "daemon/proc/perm.h"
 #include "shared/fd.h"

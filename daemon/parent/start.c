@@ -15,6 +15,7 @@
 
 #include "daemon/parent/host.h"
 #include "daemon/parent/parent.h"
+#include "shared/clock.h"
 #include "shared/fd.h"
 #include "shared/log.h"
 #include "shared/str.h"
@@ -178,7 +179,7 @@ int
 vm_start(struct vment *v, uint32_t starter, struct given *g, struct err *e)
 {
 	struct bundle b = { -1, -1, -1, -1, -1, -1 };
-	uint64_t t0 = host_now_ns();
+	uint64_t t0 = clock_now_ns();
 
 	if (vm_runs(v))
 		return (err_set(e, EALREADY, "vm %s is %s already",
@@ -197,7 +198,7 @@ vm_start(struct vment *v, uint32_t starter, struct given *g, struct err *e)
 		vmtab_devs(v->p) + v->conf.ndisks + v->conf.nshares, e) == -1 ||
 	    vmtab_uid(v->p, &v->uid, e) == -1 || bundle_open(v, g, &b, e) == -1)
 		return (start_failed(v, &b, e));
-	v->step_open_us = (host_now_ns() - t0) / 1000;
+	v->step_open_us = (clock_now_ns() - t0) / 1000;
 	v->state = VM_STARTING;
 	/* From its GO on it is to be found again, with its devices. */
 	if (vm_spawn(v, &b, e) == -1 || bundle_send(v, &b, e) == -1 ||

@@ -20,6 +20,7 @@
 
 #include "daemon/parent/host.h"
 #include "daemon/parent/vmdev_int.h"
+#include "shared/clock.h"
 #include "shared/devpage.h"
 #include "shared/fd.h"
 #include "shared/str.h"
@@ -74,7 +75,7 @@ vmdev_wait_ms(struct vmdev *d, uint64_t now_ns)
 void
 vmdev_soon(struct vmdev *d)
 {
-	uint64_t now = host_now_ns();
+	uint64_t now = clock_now_ns();
 
 	vmdev_after(d,
 	    d->again_ns > now ? (unsigned)((d->again_ns - now) / 1000000) : 0);
@@ -248,7 +249,7 @@ vmdev_tell_death(struct vmdev *d, const char *cause, bool tired)
 static void
 vmdev_again(struct vmdev *d, const struct msg_reaped *r, const char *cause)
 {
-	uint64_t now = host_now_ns();
+	uint64_t now = clock_now_ns();
 	bool quick = now - d->started_ns < QUICK_NS;
 	unsigned wait = vmdev_wait_ms(d, now);
 	bool silent;
@@ -361,7 +362,7 @@ vmdev_launched(struct vmdev *d, pid_t pid, int *pidfd, const struct err *why)
 	d->pid = pid;
 	d->pidfd = fd_move(pidfd);
 	d->pid_start = pid_start_time(pid);
-	d->started_ns = host_now_ns();
+	d->started_ns = clock_now_ns();
 	d->ours = true;
 	d->shot = d->let_go = false;
 	if (vmdev_watch(d, &e) == -1) {

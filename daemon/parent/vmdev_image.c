@@ -15,6 +15,7 @@
 #include "daemon/parent/host.h"
 #include "daemon/parent/parent.h"
 #include "daemon/proc/opener.h"
+#include "shared/clock.h"
 #include "shared/devpage.h"
 #include "shared/fd.h"
 #include "shared/str.h"
@@ -64,7 +65,7 @@ image_judge(const struct vmdev *d, const struct opener_answer *a, struct err *e)
 static int
 image_wait(struct vmdev *d, struct err *e)
 {
-	uint64_t used = host_now_ns() - d->started_ns, left = 0;
+	uint64_t used = clock_now_ns() - d->started_ns, left = 0;
 	struct timeval tv;
 
 	if (used < ANSWER_NS)

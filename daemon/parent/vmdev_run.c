@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/parent/host.h"
 #include "daemon/parent/parent.h"
+#include "shared/clock.h"
 #include "shared/devpage.h"
 #include "shared/fd.h"
 #include "shared/log.h"
@@ -122,7 +122,7 @@ vmdev_spawn(struct vmdev *d, struct err *e)
 	d->vm_sock = sv[0];
 	conf.fd[0] = sv[1];
 	conf.fd[1] = d->page_fd;
-	d->started_ns = host_now_ns();
+	d->started_ns = clock_now_ns();
 	if (vmdev_limit(d, d->vm_sock, e) == 0 &&
 	    proc_spawn(d->desc, &conf, &d->pid, &d->pidfd, e) == 0) {
 		d->ours = true;

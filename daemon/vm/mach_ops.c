@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "daemon/vm/machine_int.h"
+#include "shared/clock.h"
 
 static void
 op_irq(struct mach *mach, unsigned gsi, bool level)
@@ -24,15 +25,6 @@ op_msi(struct mach *mach, uint64_t addr, uint32_t data)
 	(void)m->conf.hv->msi(m->hv, addr, data);
 }
 
-uint64_t
-machine_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return ((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
-}
-
 static uint64_t
 op_mono_ns(struct mach *mach)
 {
@@ -41,7 +33,7 @@ op_mono_ns(struct mach *mach)
 
 	if (frozen != 0)
 		return (frozen);
-	return (machine_now_ns() - atomic_load(&m->skew_ns));
+	return (clock_now_ns() - atomic_load(&m->skew_ns));
 }
 
 /* While frozen the guest's clock shows one time; then it goes on from there. */
@@ -53,7 +45,7 @@ machine_clock_freeze(struct machine *m, bool freeze)
 	if (freeze && frozen == 0)
 		atomic_store(&m->frozen_ns, op_mono_ns(&m->mach));
 	else if (!freeze && frozen != 0) {
-		atomic_store(&m->skew_ns, machine_now_ns() - frozen);
+		atomic_store(&m->skew_ns, clock_now_ns() - frozen);
 		atomic_store(&m->frozen_ns, 0);
 	}
 }

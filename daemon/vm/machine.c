@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/vm/machine_int.h"
+#include "shared/clock.h"
 
 static void
 machine_wake(struct machine *m)
@@ -48,7 +49,7 @@ machine_poke(struct machine *m)
 static void
 step_done(struct machine *m, enum start_step step, uint64_t *since_ns)
 {
-	uint64_t now = machine_now_ns();
+	uint64_t now = clock_now_ns();
 
 	m->step_us[step] = (uint32_t)((now - *since_ns) / 1000);
 	*since_ns = now;
@@ -79,7 +80,7 @@ machine_load(struct machine *m, struct err *e)
 	memset(&entry, 0, sizeof(entry));
 	if (m->conf.ops->load(m->conf.ctx, &m->mem, &entry, e) == -1)
 		return (-1);
-	m->last_start_ns = machine_now_ns();
+	m->last_start_ns = clock_now_ns();
 	return (m->conf.hv->boot(m->vcpu[0].hv, &entry, e));
 }
 
@@ -157,7 +158,7 @@ machine_go(struct machine *m)
 static bool
 restarts_too_fast(struct machine *m, struct err *e)
 {
-	uint64_t since_ns = machine_now_ns() - m->last_start_ns;
+	uint64_t since_ns = clock_now_ns() - m->last_start_ns;
 
 	if (since_ns >= MACHINE_RESTART_S * 1000000000ull)
 		m->quick_restarts = 0;
@@ -298,7 +299,7 @@ machine_build(struct machine *m, struct err *e)
 		.ncpus = m->conf.ncpus,
 		.mem = &m->mem,
 	};
-	uint64_t t = machine_now_ns();
+	uint64_t t = clock_now_ns();
 
 	if (machine_events_open(m, e) == -1)
 		return (-1);
@@ -391,7 +392,7 @@ machine_close(struct machine *m)
 int
 machine_start(struct machine *m, struct err *e)
 {
-	uint64_t t = machine_now_ns();
+	uint64_t t = clock_now_ns();
 
 	if (machine_load(m, e) == -1)
 		return (-1);
@@ -514,5 +515,5 @@ machine_sample(struct machine *m)
 	atomic_store_explicit(
 	    &f->resident_bytes, mem_resident(&m->mem), memory_order_relaxed);
 	atomic_store_explicit(
-	    &f->sampled_ns, machine_now_ns(), memory_order_relaxed);
+	    &f->sampled_ns, clock_now_ns(), memory_order_relaxed);
 }

@@ -106,7 +106,6 @@ struct machine {
 };
 _Static_assert(MACHINE_ALL <= 32, "deferred");
 
-uint64_t machine_now_ns(void);
 void machine_note(struct machine *, enum machine_note);
 void machine_request(struct machine *, enum machine_request);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/vm/machine_int.h"
+#include "shared/clock.h"
 
 /* Room for a device's access and a log line; sanitizers want more. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -148,7 +149,7 @@ vcpu_first_run(struct vcpu *v)
 	if (v->id != 0 || atomic_load(&m->first_run))
 		return;
 	atomic_store(&m->first_run, true);
-	atomic_store(&m->first_run_ns, machine_now_ns());
+	atomic_store(&m->first_run_ns, clock_now_ns());
 	machine_note(m, NOTE_STARTED);
 }
 

@@ -17,6 +17,7 @@
 #include "daemon/proc/opener.h"
 #include "regress/lib/parplay.h"
 #include "regress/lib/tap.h"
+#include "shared/clock.h"
 #include "shared/fd.h"
 
 #define HIGH 100 /* an fd above those of a process */
@@ -58,7 +59,7 @@ begin(struct vmdev *d, bool silent, struct err *e)
 	    image_process(d, &sock, silent) == -1)
 		return (-1);
 	d->launching = true;
-	d->started_ns = host_now_ns();
+	d->started_ns = clock_now_ns();
 	return (0);
 }
 
